@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What two or more crates need, and nothing else.
+//!
+//! - [`error`]: one error shape; its kind says what the caller should do
+//! - [`clock`]: time as a parameter, real or set by a test
+//! - [`random`]: randomness as a parameter, real or seeded
+//! - [`labels`]: sorted label sets and label matchers with Prometheus' meaning
+//!
+//! No async, no network. A thing moves here only when a second crate needs it.
+
+pub mod clock;
+pub mod error;
+pub mod labels;
+pub mod random;
+
+pub use clock::{Clock, UnixNano};
+pub use error::{Error, Kind, Result};
+pub use random::Random;

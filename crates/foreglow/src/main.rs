@@ -1,0 +1,2 @@
+//! foreglow
+fn main() {}
