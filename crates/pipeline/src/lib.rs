@@ -1,1 +1,20 @@
-//! pipeline
+// SPDX-License-Identifier: Apache-2.0
+//! The pipeline: what flows ([`Batch`]), what it flows through ([`component`]), how a
+//! configuration becomes a running graph, and what is counted on the way.
+//!
+//! Data goes one way: a [`Receiver`](component::Receiver) sends into an inlet, fused passes edit,
+//! watches look, stages hold, exporters deliver. Success or failure comes back by the batch's own
+//! [`Acks`](ack::Acks). Nothing calls upstream.
+
+pub mod ack;
+pub mod batch;
+pub mod component;
+pub mod config;
+pub mod host;
+
+pub use ack::{Acks, Token};
+pub use batch::{Batch, Encoded, Encoding, Meta};
+pub use component::{
+    Components, Consumer, Context, Exporter, Extension, Factory, Inlets, Outlet, Processor, Receiver,
+    Stage, Watch,
+};
