@@ -4,12 +4,14 @@
 //! - [`error`]: one error shape; its kind says what the caller should do
 //! - [`clock`]: time as a parameter, real or set by a test
 //! - [`random`]: randomness as a parameter, real or seeded
+//! - [`files`]: the file layer as a parameter, real or forgetful
 //! - [`labels`]: sorted label sets and label matchers with Prometheus' meaning
 //!
 //! No async, no network. A thing moves here only when a second crate needs it.
 
 pub mod clock;
 pub mod error;
+pub mod files;
 pub mod labels;
 pub mod random;
 
