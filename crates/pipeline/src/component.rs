@@ -207,6 +207,14 @@ pub struct Factory<B: 'static> {
     pub build: Build<B>,
 }
 
+impl<B> Clone for Factory<B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B> Copy for Factory<B> {}
+
 /// The function that makes a component from its decoded configuration.
 pub type Build<B> = fn(Arc<dyn Any + Send + Sync>, Context) -> Result<B>;
 
