@@ -142,7 +142,9 @@ impl Matcher {
                 regex::RegexBuilder::new(&format!("^(?s:{value})$"))
                     .size_limit(REGEX_BYTES_MAX)
                     .build()
-                    .map_err(|e| crate::Error::invalid(format!("invalid regular expression {value:?}: {e}")))?,
+                    .map_err(|e| {
+                        crate::Error::invalid(format!("invalid regular expression {value:?}: {e}"))
+                    })?,
             ),
         };
         Ok(Matcher { name: name.into(), op, value: value.into(), regex })

@@ -5,11 +5,14 @@
 //! - [`clock`]: time as a parameter, real or set by a test
 //! - [`random`]: randomness as a parameter, real or seeded
 //! - [`files`]: the file layer as a parameter, real or forgetful
+//! - [`duration`], [`bytesize`]: quantities as people write them
 //! - [`labels`]: sorted label sets and label matchers with Prometheus' meaning
 //!
 //! No async, no network. A thing moves here only when a second crate needs it.
 
+pub mod bytesize;
 pub mod clock;
+pub mod duration;
 pub mod error;
 pub mod files;
 pub mod labels;
