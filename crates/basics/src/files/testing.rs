@@ -31,7 +31,11 @@ pub enum Fault {
 
 /// Files in memory; clones share one state.
 #[derive(Clone, Debug, Default)]
-pub struct TestFiles(Arc<Mutex<Disk>>);
+pub struct TestFiles {
+    disk: Arc<Mutex<Disk>>,
+    /// The life a layer was passed on in: a crash ends it. The test's own handle has none.
+    life: Option<u64>,
+}
 
 #[derive(Debug, Default)]
 struct Disk {
@@ -91,9 +95,15 @@ impl TestFiles {
         TestFiles::default()
     }
 
-    /// The layer as it is passed on.
+    /// The layer as it is passed on. It dies with the next crash, as a process would.
     pub fn shared(&self) -> Arc<dyn Files> {
-        Arc::new(self.clone())
+        let life = Some(self.disk.lock().life);
+        Arc::new(TestFiles { disk: self.disk.clone(), life })
+    }
+
+    /// Runs `work` on the disk unless it crashed since this layer was passed on.
+    fn alive<T>(&self, work: impl FnOnce(&mut Disk) -> io::Result<T>) -> io::Result<T> {
+        alive(&self.disk, self.life, work)
     }
 
     /// The power goes: only what was synced is left. Handles and locks from before are dead.
@@ -108,7 +118,7 @@ impl TestFiles {
     }
 
     fn crash_keeping(&self, mut kept: impl FnMut(usize) -> usize) {
-        let mut disk = self.0.lock();
+        let mut disk = self.disk.lock();
         for inode in &mut disk.inodes {
             inode.crash(&mut kept);
         }
@@ -120,7 +130,7 @@ impl TestFiles {
 
     /// Lets the next operation of the fault's kind fail; several queue up.
     pub fn inject(&self, fault: Fault) {
-        self.0.lock().faults.push_back(fault);
+        self.disk.lock().faults.push_back(fault);
     }
 
     /// Inverts one bit of a file, on the disk and in memory.
@@ -128,7 +138,7 @@ impl TestFiles {
     /// # Errors
     /// `NotFound` without such a file; `InvalidInput` beyond its end.
     pub fn flip_bit(&self, path: &Path, byte: usize, bit: u8) -> io::Result<()> {
-        let mut disk = self.0.lock();
+        let mut disk = self.disk.lock();
         let inode = disk.inode(path)?;
         let target = inode.written.get_mut(byte).ok_or(io::ErrorKind::InvalidInput)?;
         *target ^= 1 << (bit % 8);
@@ -140,70 +150,86 @@ impl TestFiles {
 
     /// How many syncs of files succeeded.
     pub fn syncs(&self) -> u64 {
-        self.0.lock().syncs
+        self.disk.lock().syncs
     }
 }
 
 impl Files for TestFiles {
     fn create_dirs(&self, _dir: &Path) -> io::Result<()> {
-        Ok(())
+        self.alive(|_| Ok(()))
     }
 
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn File>> {
-        let mut disk = self.0.lock();
-        let inode = match (disk.names.get(path), mode) {
-            (Some(&inode), _) => inode,
-            (None, Mode::Read) => return Err(io::ErrorKind::NotFound.into()),
-            (None, Mode::Append) => {
-                disk.inodes.push(Inode::default());
-                let inode = disk.inodes.len() - 1;
-                disk.names.insert(path.to_owned(), inode);
-                inode
-            }
-        };
-        let writable = mode == Mode::Append;
-        let life = disk.life;
-        Ok(Arc::new(TestFile { disk: self.0.clone(), inode, life, writable }))
+        self.alive(|disk| {
+            let inode = match (disk.names.get(path), mode) {
+                (Some(&inode), _) => inode,
+                (None, Mode::Read) => return Err(io::ErrorKind::NotFound.into()),
+                (None, Mode::Append) => {
+                    disk.inodes.push(Inode::default());
+                    let inode = disk.inodes.len() - 1;
+                    disk.names.insert(path.to_owned(), inode);
+                    inode
+                }
+            };
+            let writable = mode == Mode::Append;
+            let life = disk.life;
+            Ok(Arc::new(TestFile { disk: self.disk.clone(), inode, life, writable }) as _)
+        })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut disk = self.0.lock();
-        let inode = disk.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        disk.names.insert(to.to_owned(), inode);
-        Ok(())
+        self.alive(|disk| {
+            let inode = disk.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+            disk.names.insert(to.to_owned(), inode);
+            Ok(())
+        })
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        match self.0.lock().names.remove(path) {
+        self.alive(|disk| match disk.names.remove(path) {
             Some(_) => Ok(()),
             None => Err(io::ErrorKind::NotFound.into()),
-        }
+        })
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let disk = self.0.lock();
-        let here = disk.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(here.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+        self.alive(|disk| {
+            let here = disk.names.keys().filter(|path| path.parent() == Some(dir));
+            Ok(here.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+        })
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let mut disk = self.0.lock();
-        let disk = &mut *disk;
-        disk.durable_names.retain(|path, _| path.parent() != Some(dir));
-        let here = disk.names.iter().filter(|(path, _)| path.parent() == Some(dir));
-        disk.durable_names.extend(here.map(|(path, inode)| (path.clone(), *inode)));
-        Ok(())
+        self.alive(|disk| {
+            disk.durable_names.retain(|path, _| path.parent() != Some(dir));
+            let here = disk.names.iter().filter(|(path, _)| path.parent() == Some(dir));
+            disk.durable_names.extend(here.map(|(path, inode)| (path.clone(), *inode)));
+            Ok(())
+        })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Lock> {
-        let mut disk = self.0.lock();
-        if disk.locks.iter().any(|held| held == path) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        disk.locks.push(path.to_owned());
-        let life = disk.life;
-        Ok(Lock::holding(TestLock { disk: self.0.clone(), path: path.to_owned(), life }))
+        self.alive(|disk| {
+            if disk.locks.iter().any(|held| held == path) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            disk.locks.push(path.to_owned());
+            let (life, path) = (disk.life, path.to_owned());
+            Ok(Lock::holding(TestLock { disk: self.disk.clone(), path, life }))
+        })
     }
+}
+
+fn alive<T>(
+    disk: &Mutex<Disk>,
+    life: Option<u64>,
+    work: impl FnOnce(&mut Disk) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut disk = disk.lock();
+    if life.is_some_and(|life| life != disk.life) {
+        return Err(io::Error::other("handle from before the crash"));
+    }
+    work(&mut disk)
 }
 
 #[derive(Debug)]
@@ -231,13 +257,9 @@ struct TestFile {
 }
 
 impl TestFile {
-    /// Runs `work` on the disk unless the disk crashed since the file was opened.
+    /// Runs `work` on the disk unless it crashed since the file was opened.
     fn alive<T>(&self, work: impl FnOnce(&mut Disk) -> io::Result<T>) -> io::Result<T> {
-        let mut disk = self.disk.lock();
-        if disk.life != self.life {
-            return Err(io::Error::other("handle from before the crash"));
-        }
-        work(&mut disk)
+        alive(&self.disk, Some(self.life), work)
     }
 }
 
