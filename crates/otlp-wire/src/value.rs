@@ -350,6 +350,12 @@ pub struct Resource<'a> {
     raw: &'a [u8],
 }
 
+impl<'a> crate::FromRaw<'a> for Resource<'a> {
+    fn from_raw(raw: &'a [u8]) -> Self {
+        Resource { raw }
+    }
+}
+
 impl<'a> Resource<'a> {
     pub(crate) fn new(raw: &'a [u8]) -> Self {
         Resource { raw }
@@ -380,6 +386,12 @@ impl<'a> Resource<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
     raw: &'a [u8],
+}
+
+impl<'a> crate::FromRaw<'a> for Scope<'a> {
+    fn from_raw(raw: &'a [u8]) -> Self {
+        Scope { raw }
+    }
 }
 
 impl<'a> Scope<'a> {
