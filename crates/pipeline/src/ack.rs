@@ -12,6 +12,8 @@ use std::sync::Arc;
 use basics::{Error, Result};
 use parking_lot::Mutex;
 
+use crate::budget::Permit;
+
 /// One waiting party, shared by all batches that carry a part of its data.
 pub struct Token {
     worst: Mutex<Option<Error>>,
@@ -54,21 +56,23 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// The waiting parties of one batch. Every holder ends with [`Acks::settle`].
-#[derive(Debug)]
+/// What ends with the fate of one batch: the parties that wait to hear it, and the memory that is
+/// free again then. Every holder ends with [`Acks::settle`].
+#[derive(Debug, Default)]
 pub struct Acks {
     tokens: Vec<Arc<Token>>,
+    permits: Vec<Arc<Permit>>,
 }
 
 impl Acks {
     /// Nobody waits.
     pub fn none() -> Self {
-        Acks { tokens: Vec::new() }
+        Self::default()
     }
 
     /// `token` waits.
     pub fn one(token: Arc<Token>) -> Self {
-        Acks { tokens: vec![token] }
+        Acks { tokens: vec![token], permits: Vec::new() }
     }
 
     /// True when nobody waits.
@@ -76,9 +80,25 @@ impl Acks {
         self.tokens.is_empty()
     }
 
+    /// `token` waits as well.
+    pub fn add(&mut self, token: Arc<Token>) {
+        self.tokens.push(token);
+    }
+
+    /// Keeps `permit` until the last holder has settled.
+    pub fn hold(&mut self, permit: Permit) {
+        self.permits.push(Arc::new(permit));
+    }
+
     /// Takes over the parties of `other`, as when two batches become one.
     pub fn join(&mut self, mut other: Acks) {
         self.tokens.append(&mut other.tokens);
+        self.permits.append(&mut other.permits);
+    }
+
+    /// Takes those who wait out, as when someone else answers them; the memory stays held.
+    pub(crate) fn take_waiting(&mut self) -> Acks {
+        Acks { tokens: std::mem::take(&mut self.tokens), permits: Vec::new() }
     }
 
     /// The verdict of this holder.
@@ -93,7 +113,7 @@ impl Acks {
 
 impl Clone for Acks {
     fn clone(&self) -> Self {
-        Acks { tokens: self.tokens.clone() }
+        Acks { tokens: self.tokens.clone(), permits: self.permits.clone() }
     }
 }
 
@@ -104,3 +124,6 @@ impl Drop for Acks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use basics::UnixNano;
+use basics::{Result, UnixNano};
 use bytes::Bytes;
 use otlp_wire::{Payload, Signal};
 
 use crate::ack::Acks;
+use crate::budget::Permit;
 
 /// One validated OTLP export request on its way. Clone = a few refcounts.
 #[derive(Clone, Debug)]
@@ -83,5 +84,16 @@ impl Batch {
         self.payload = payload;
         self.encoded = None;
         self
+    }
+
+    /// The same batch, keeping `permit` until its fate is known.
+    pub fn holding(mut self, permit: Permit) -> Self {
+        self.acks.hold(permit);
+        self
+    }
+
+    /// Ends the batch here: everyone who waits hears `outcome`.
+    pub fn settle(self, outcome: Result<()>) {
+        self.acks.settle(outcome);
     }
 }

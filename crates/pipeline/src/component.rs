@@ -14,12 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use basics::{Clock, Result};
-use otlp_wire::{Pass, Payload, Signal};
+use basics::{Clock, Error, Result};
+use otlp_wire::{Payload, Signal};
 
 use crate::batch::{Batch, Meta};
 use crate::config::{Decoded, Diagnostics, Node};
 use crate::host::Host;
+use crate::ledger::Fate;
+use crate::pass::Pass;
 
 /// Takes batches at one place of the graph: the door of a pipeline, a stage's queue, a fan-out.
 #[async_trait]
@@ -76,8 +78,10 @@ pub trait Exporter: Send + Sync {
     async fn stop(&self) -> Result<()> {
         Ok(())
     }
-    /// The log that makes this exporter durable. Its pipeline then appends every admitted body to
-    /// it before acknowledging, and replays it into this exporter at start.
+    /// The log that makes this exporter durable; asked for once [`Exporter::start`] is through.
+    /// Its pipeline then appends every admitted body to it before acknowledging, and replays it
+    /// into this exporter at start. Since the data is acknowledged by then, such an exporter waits
+    /// where another one would refuse for want of room.
     fn log(&self) -> Option<Arc<segment_log::Log>> {
         None
     }
@@ -99,7 +103,11 @@ pub trait Watch: Send + Sync {
 /// Keeps or merges batches over time. Has its own bounded queue; one task owns it.
 #[async_trait]
 pub trait Stage: Send {
-    /// One batch. What becomes of it (and of its acks) is now the stage's.
+    /// One batch. What becomes of it (and of its acks) is now the stage's; see [`Outlet`].
+    /// Batches that the log gives again (`meta.replay`) must not be merged with others.
+    ///
+    /// # Errors
+    /// For the log line only: the batch has left by the outlet.
     async fn take(&mut self, batch: Batch, out: &Outlet) -> Result<()>;
     /// Called when [`Stage::deadline`] has passed.
     async fn tick(&mut self, out: &Outlet) -> Result<()> {
@@ -140,31 +148,56 @@ pub trait Extension: Send + Sync {
     async fn stop(&self) -> Result<()>;
 }
 
-/// Where a stage or watch sends its output: the rest of its pipeline.
+/// Where a stage or watch sends its output: the rest of its pipeline. Clone = refcount.
+///
+/// Every batch that a [`Stage`] takes must leave by exactly one of [`Outlet::forward`] (whole,
+/// split or merged), [`Outlet::discard`] or [`Outlet::refuse`]: the ledger checks it.
 #[derive(Clone)]
 pub struct Outlet {
-    pub(crate) next: Arc<dyn Consumer>,
-    pub(crate) generated: Arc<dyn Generated>,
+    pub(crate) down: Arc<dyn Downstream>,
     pub(crate) closed: tokio::sync::watch::Receiver<bool>,
 }
 
-/// What the runtime does with data made inside a pipeline (counts it, appends it to the log).
+/// What an [`Outlet`] leads to.
 #[async_trait]
-pub(crate) trait Generated: Send + Sync {
-    async fn admit(&self, batch: Batch) -> Result<Batch>;
+pub(crate) trait Downstream: Send + Sync {
+    async fn forward(&self, batch: Batch) -> Result<()>;
+    async fn generate(&self, payload: Payload, meta: Arc<Meta>) -> Result<()>;
+    fn left(&self, meta: &Meta, items: u64, fate: Fate);
 }
 
 impl Outlet {
-    /// Sends on a batch that came in.
+    /// Sends on a batch that came in. An error is for information: the batch's acks have been
+    /// settled and its items counted.
     pub async fn forward(&self, batch: Batch) -> Result<()> {
-        self.next.consume(batch).await
+        self.down.forward(batch).await
     }
 
     /// Sends on telemetry made here (predictions, aggregates). In a durable pipeline it is first
-    /// appended to the log, tagged with this place, so that a restart finds it again.
+    /// appended to the log, tagged with this place, so that a restart finds it again. Does nothing
+    /// when `meta.replay` says that the log holds it already.
     pub async fn generate(&self, payload: Payload, meta: Arc<Meta>) -> Result<()> {
-        let batch = self.generated.admit(Batch::new(payload, meta)).await?;
-        self.next.consume(batch).await
+        if meta.replay {
+            return Ok(());
+        }
+        self.down.generate(payload, meta).await
+    }
+
+    /// Leaves out a batch that came in, as the configuration wants it; a success for who waits.
+    pub fn discard(&self, batch: Batch, fate: Fate) {
+        self.left(&batch.meta, batch.items(), fate);
+        batch.settle(Ok(()));
+    }
+
+    /// Refuses a batch that came in: it is counted as dropped and who waits hears `error`.
+    pub fn refuse(&self, batch: Batch, error: &Error) {
+        self.left(&batch.meta, batch.items(), Fate::Dropped(error.kind().into()));
+        batch.settle(Err(error.clone()));
+    }
+
+    /// `items` of a batch that came in with `meta` will not go on; the rest of it will.
+    pub fn left(&self, meta: &Meta, items: u64, fate: Fate) {
+        self.down.left(meta, items, fate);
     }
 
     /// Resolves when the pipeline is stopping.

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the components of one process share: telemetry, the data directory, shared state by type.
+//! What the components of one process share: telemetry, the memory budget, the clock, the data
+//! directory, shared state by type.
 
 use std::any::{Any, TypeId};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use basics::Result;
+use basics::{Clock, Result};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+
+use crate::budget::Budget;
+use crate::health::Health;
+use crate::ledger::Ledger;
+use crate::telemetry::Telemetry;
 
 /// Handle on the process's shared things; clone = refcount.
 #[derive(Clone)]
@@ -15,13 +21,43 @@ pub struct Host(Arc<Inner>);
 
 struct Inner {
     data_dir: PathBuf,
+    clock: Clock,
+    budget: Budget,
+    telemetry: Telemetry,
+    ledger: Ledger,
+    health: Health,
     shared: Mutex<HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Host {
-    /// A host whose components keep their files under `data_dir`.
+    /// A host whose components keep their files under `data_dir`, on the machine's clock and with
+    /// a budget by the machine's memory.
     pub fn new(data_dir: PathBuf) -> Self {
-        Host(Arc::new(Inner { data_dir, shared: Mutex::new(HashMap::new()) }))
+        Host::with(data_dir, Clock::system(), Budget::of_this_machine())
+    }
+
+    /// A host with a clock and a budget of one's own.
+    pub fn with(data_dir: PathBuf, clock: Clock, budget: Budget) -> Self {
+        let telemetry = Telemetry::new();
+        let (used, limit) = (budget.clone(), budget.limit());
+        telemetry.gauge_from(
+            "foreglow_budget_used_bytes",
+            "Bytes of telemetry in flight.",
+            &[],
+            move || used.used() as f64,
+        );
+        telemetry
+            .gauge("foreglow_budget_limit_bytes", "Bytes of telemetry that may be in flight.", &[])
+            .set(limit as f64);
+        Host(Arc::new(Inner {
+            data_dir,
+            clock,
+            budget,
+            ledger: Ledger::new(telemetry.clone()),
+            telemetry,
+            health: Health::default(),
+            shared: Mutex::new(HashMap::new()),
+        }))
     }
 
     /// The data directory (`--data`, default `./foreglow-data`).
@@ -29,8 +65,36 @@ impl Host {
         &self.0.data_dir
     }
 
+    /// Time.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Bytes of telemetry the process may hold; receivers take from it before they read.
+    pub fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// Where instruments are registered.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.0.telemetry
+    }
+
+    /// What became of all data, by pipeline and exporter.
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    /// Whether the process is ready.
+    pub fn health(&self) -> &Health {
+        &self.0.health
+    }
+
     /// The shared `T` called `name`, made by `make` for whoever asks first. So the one store of a
     /// process is opened once, whatever number of exporters and extensions use it.
+    ///
+    /// # Errors
+    /// What `make` says; nothing is kept then. `make` must not ask the host for shared things.
     pub fn shared<T: Any + Send + Sync>(
         &self,
         name: &str,

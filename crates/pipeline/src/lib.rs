@@ -8,13 +8,25 @@
 
 pub mod ack;
 pub mod batch;
+pub mod budget;
 pub mod component;
 pub mod config;
+pub mod health;
 pub mod host;
+pub mod ledger;
+pub mod pass;
+pub mod runtime;
+pub mod telemetry;
 
 pub use ack::{Acks, Token};
 pub use batch::{Batch, Encoded, Encoding, Meta};
+pub use budget::{Budget, Permit};
 pub use component::{
-    Components, Consumer, Context, Exporter, Extension, Factory, Inlets, Outlet, Processor, Receiver,
-    Stage, Watch,
+    Components, Consumer, Context, Exporter, Extension, Factory, Inlets, Outlet, Processor,
+    Receiver, Stage, Watch,
 };
+pub use health::Health;
+pub use host::Host;
+pub use ledger::{Fate, Ledger, Reason};
+pub use runtime::{Graph, Running};
+pub use telemetry::Telemetry;

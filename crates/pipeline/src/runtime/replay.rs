@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//! After a restart: what a log holds goes through its pipelines again, to the durable exporters.
+//!
+//! A record enters where it was appended: at the door, or behind the processor that made it. One
+//! of a pipeline that is no longer configured goes to the first one of its signal on the same log
+//! (what a processor made, straight to the exporters). What cannot be read is counted and passed
+//! over: a start never fails on it.
+//!
+//! Bounds: [`READ_AHEAD`] records in memory beside those the pipelines hold.
+
+use std::sync::Arc;
+
+use basics::Clock;
+use otlp_wire::Payload;
+use segment_log::{Log, Position, Stored};
+use tokio::sync::mpsc;
+
+use super::chain::Chain;
+use super::door::{in_flight, signal_of};
+use crate::batch::{Batch, Meta};
+use crate::telemetry::{Counter, Telemetry};
+
+/// Records read ahead of the pipelines: enough to overlap disk and work; one is 64 MiB at most.
+const READ_AHEAD: usize = 4;
+
+/// What is counted while replaying.
+struct Tally {
+    items: Counter,
+    skipped: Counter,
+}
+
+/// Replays all that `log` holds through `chains`, those whose log it is.
+pub(crate) async fn replay(
+    log: &Arc<Log>,
+    chains: &[Arc<Chain>],
+    telemetry: &Telemetry,
+    clock: &Clock,
+) {
+    let tally = Tally {
+        items: telemetry.counter("foreglow_replayed_items", "Items read back from a log.", &[]),
+        skipped: telemetry.counter(
+            "foreglow_replay_skipped_records",
+            "Records of a log that no pipeline takes, or that are damaged.",
+            &[],
+        ),
+    };
+    let end = log.end();
+    if log.oldest() == end {
+        return;
+    }
+    let started = clock.monotonic();
+    tracing::info!(bytes = end.0.saturating_sub(log.oldest().0), "replaying the log");
+    let mut records = read(log.clone(), end);
+    while let Some(record) = records.recv().await {
+        match batch_of(&record, chains) {
+            Some((chain, batch)) => {
+                tally.items.add(batch.items());
+                enter(&chain, batch, &record).await;
+            }
+            None => tally.skipped.inc(),
+        }
+    }
+    tracing::info!(
+        items = tally.items.get(),
+        skipped_records = tally.skipped.get(),
+        seconds = clock.monotonic().saturating_sub(started) as f64 / 1e9,
+        "log replayed"
+    );
+}
+
+/// Reads up to `end` on a thread that may block.
+fn read(log: Arc<Log>, end: Position) -> mpsc::Receiver<Stored> {
+    let (out, records) = mpsc::channel(READ_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let mut reader = log.reader(Position::default());
+        while reader.position() < end {
+            let Some(record) = reader.next() else { return };
+            if out.blocking_send(record).is_err() {
+                return;
+            }
+        }
+    });
+    records
+}
+
+fn batch_of(record: &Stored, chains: &[Arc<Chain>]) -> Option<(Arc<Chain>, Batch)> {
+    let signal = signal_of(record.signal)?;
+    let chain = chains
+        .iter()
+        .find(|chain| *chain.pipeline == *record.pipeline)
+        .or_else(|| chains.iter().find(|chain| chain.signal == signal))?;
+    let payload = match Payload::admit(signal, record.body.clone()) {
+        Ok(payload) if record.encoding == 0 && chain.signal == signal => payload,
+        Ok(_) => return None,
+        Err(error) => {
+            tracing::warn!(position = record.position.0, %error, "a record makes no sense");
+            return None;
+        }
+    };
+    let meta = Meta {
+        received: record.received,
+        tenant: record.tenant.as_str().into(),
+        replay: true,
+        ..Meta::default()
+    };
+    Some((chain.clone(), Batch::new(payload, Arc::new(meta))))
+}
+
+async fn enter(chain: &Arc<Chain>, mut batch: Batch, record: &Stored) {
+    let link = match record.entry {
+        0 => 0,
+        _ if *chain.pipeline != *record.pipeline => chain.links.len(),
+        behind => chain.link_behind(behind.into()),
+    };
+    let book = &chain.books.replay;
+    if record.entry == 0 {
+        book.received(batch.items())
+    } else {
+        book.generated(batch.items())
+    }
+    batch.acks.add(in_flight(chain, &batch));
+    if let Err(error) = chain.run(link, batch).await {
+        tracing::warn!(pipeline = &*chain.pipeline, %error, "a replayed batch was not delivered");
+    }
+}

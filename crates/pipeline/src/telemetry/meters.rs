@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The collector's own instruments, ready to be used: one struct per kind of component.
+//!
+//! Each is made once when its component is built. Spans, data points and log records have their
+//! own names, as in the Go collector; the struct picks by signal.
+
+use otlp_wire::Signal;
+
+use super::{Counter, Gauge, Histogram, Telemetry};
+
+/// One counter per signal.
+#[derive(Clone)]
+struct PerSignal([Counter; 3]);
+
+impl PerSignal {
+    fn new(make: impl Fn(Signal) -> Counter) -> Self {
+        PerSignal([make(Signal::Traces), make(Signal::Metrics), make(Signal::Logs)])
+    }
+
+    fn add(&self, signal: Signal, items: u64) {
+        let at = match signal {
+            Signal::Traces => 0,
+            Signal::Metrics => 1,
+            Signal::Logs => 2,
+        };
+        self.0[at].add(items);
+    }
+}
+
+/// Picks the name of a signal.
+fn named(signal: Signal, names: [&'static str; 3]) -> &'static str {
+    match signal {
+        Signal::Traces => names[0],
+        Signal::Metrics => names[1],
+        Signal::Logs => names[2],
+    }
+}
+
+/// `otelcol_receiver_*`: what came in, in items.
+#[derive(Clone)]
+pub struct ReceiverMeter {
+    accepted: PerSignal,
+    refused: PerSignal,
+    failed: PerSignal,
+}
+
+impl ReceiverMeter {
+    /// For the receiver `id` taking data over `transport` (`grpc`, `http`, or empty).
+    pub fn new(telemetry: &Telemetry, id: &str, transport: &str) -> Self {
+        let labels = [("receiver", id), ("transport", transport)];
+        let of = |names, help| {
+            PerSignal::new(|signal| telemetry.counter(named(signal, names), help, &labels))
+        };
+        ReceiverMeter {
+            accepted: of(
+                [
+                    "otelcol_receiver_accepted_spans",
+                    "otelcol_receiver_accepted_metric_points",
+                    "otelcol_receiver_accepted_log_records",
+                ],
+                "Items taken over by the pipelines.",
+            ),
+            refused: of(
+                [
+                    "otelcol_receiver_refused_spans",
+                    "otelcol_receiver_refused_metric_points",
+                    "otelcol_receiver_refused_log_records",
+                ],
+                "Items the pipelines refused; the client was told so.",
+            ),
+            failed: of(
+                [
+                    "otelcol_receiver_failed_spans",
+                    "otelcol_receiver_failed_metric_points",
+                    "otelcol_receiver_failed_log_records",
+                ],
+                "Items lost by the receiver itself.",
+            ),
+        }
+    }
+
+    /// The pipelines took `items`.
+    pub fn accepted(&self, signal: Signal, items: u64) {
+        self.accepted.add(signal, items);
+    }
+
+    /// The pipelines refused `items`.
+    pub fn refused(&self, signal: Signal, items: u64) {
+        self.refused.add(signal, items);
+    }
+
+    /// The receiver itself failed on `items`.
+    pub fn failed(&self, signal: Signal, items: u64) {
+        self.failed.add(signal, items);
+    }
+
+    /// What `consume` answered for `items`.
+    pub fn outcome<T>(&self, signal: Signal, items: u64, outcome: &basics::Result<T>) {
+        match outcome {
+            Ok(_) => self.accepted(signal, items),
+            Err(_) => self.refused(signal, items),
+        }
+    }
+}
+
+/// `otelcol_scraper_*`: points read by one scraper of a scraping receiver.
+#[derive(Clone)]
+pub struct ScraperMeter {
+    scraped: Counter,
+    errored: Counter,
+}
+
+impl ScraperMeter {
+    /// For `scraper` (e.g. `cpu`) of the receiver `id`.
+    pub fn new(telemetry: &Telemetry, id: &str, scraper: &str) -> Self {
+        let labels = [("receiver", id), ("scraper", scraper)];
+        ScraperMeter {
+            scraped: telemetry.counter(
+                "otelcol_scraper_scraped_metric_points",
+                "Points read.",
+                &labels,
+            ),
+            errored: telemetry.counter(
+                "otelcol_scraper_errored_metric_points",
+                "Points that could not be read.",
+                &labels,
+            ),
+        }
+    }
+
+    /// `points` were read.
+    pub fn scraped(&self, points: u64) {
+        self.scraped.add(points);
+    }
+
+    /// `points` could not be read.
+    pub fn errored(&self, points: u64) {
+        self.errored.add(points);
+    }
+}
+
+/// `otelcol_processor_{incoming,outgoing}_items`; kept by the runtime for every processor.
+#[derive(Clone)]
+pub struct ProcessorMeter {
+    incoming: Counter,
+    outgoing: Counter,
+}
+
+impl ProcessorMeter {
+    /// For the processor `id` in a pipeline of `signal`.
+    pub fn new(telemetry: &Telemetry, id: &str, signal: Signal) -> Self {
+        let labels = [("processor", id), ("otel_signal", signal.name())];
+        ProcessorMeter {
+            incoming: telemetry.counter(
+                "otelcol_processor_incoming_items",
+                "Items handed to the processor.",
+                &labels,
+            ),
+            outgoing: telemetry.counter(
+                "otelcol_processor_outgoing_items",
+                "Items that left the processor.",
+                &labels,
+            ),
+        }
+    }
+
+    /// `items` went in.
+    pub fn incoming(&self, items: u64) {
+        self.incoming.add(items);
+    }
+
+    /// `items` came out.
+    pub fn outgoing(&self, items: u64) {
+        self.outgoing.add(items);
+    }
+}
+
+/// `otelcol_processor_batch_*`.
+#[derive(Clone)]
+pub struct BatchMeter {
+    size: Histogram,
+    bytes: Histogram,
+    by_size: Counter,
+    by_timeout: Counter,
+    combinations: Gauge,
+}
+
+/// The Go collector's bounds for the items of a batch.
+const BATCH_ITEMS: &[f64] = &[
+    10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0,
+    6000.0, 7000.0, 8000.0, 9000.0, 10000.0, 20000.0, 30000.0, 50000.0, 100_000.0,
+];
+/// The Go collector's bounds for the bytes of a batch.
+const BATCH_BYTES: &[f64] = &[
+    10.0,
+    25.0,
+    50.0,
+    75.0,
+    100.0,
+    250.0,
+    500.0,
+    750.0,
+    1000.0,
+    2000.0,
+    3000.0,
+    4000.0,
+    5000.0,
+    6000.0,
+    7000.0,
+    8000.0,
+    9000.0,
+    10_000.0,
+    20_000.0,
+    30_000.0,
+    50_000.0,
+    100_000.0,
+    200_000.0,
+    300_000.0,
+    400_000.0,
+    500_000.0,
+    600_000.0,
+    700_000.0,
+    800_000.0,
+    900_000.0,
+    1_000_000.0,
+    2_000_000.0,
+    3_000_000.0,
+    4_000_000.0,
+    5_000_000.0,
+    6_000_000.0,
+    7_000_000.0,
+    8_000_000.0,
+    9_000_000.0,
+];
+
+impl BatchMeter {
+    /// For the batch processor `id`.
+    pub fn new(telemetry: &Telemetry, id: &str) -> Self {
+        let labels = [("processor", id)];
+        BatchMeter {
+            size: telemetry.histogram(
+                "otelcol_processor_batch_batch_send_size",
+                "Items of the batches sent on.",
+                &labels,
+                BATCH_ITEMS,
+            ),
+            bytes: telemetry.histogram(
+                "otelcol_processor_batch_batch_send_size_bytes",
+                "Bytes of the batches sent on.",
+                &labels,
+                BATCH_BYTES,
+            ),
+            by_size: telemetry.counter(
+                "otelcol_processor_batch_batch_size_trigger_send",
+                "Batches sent on because they were full.",
+                &labels,
+            ),
+            by_timeout: telemetry.counter(
+                "otelcol_processor_batch_timeout_trigger_send",
+                "Batches sent on because their time was up.",
+                &labels,
+            ),
+            combinations: telemetry.gauge(
+                "otelcol_processor_batch_metadata_cardinality",
+                "Distinct combinations of metadata values being batched.",
+                &labels,
+            ),
+        }
+    }
+
+    /// A batch of `items` and `bytes` went on, because it was full or because time was up.
+    pub fn sent(&self, items: u64, bytes: usize, full: bool) {
+        self.size.observe(items as f64);
+        self.bytes.observe(bytes as f64);
+        if full { self.by_size.inc() } else { self.by_timeout.inc() }
+    }
+
+    /// Number of metadata combinations now.
+    pub fn combinations(&self, count: usize) {
+        self.combinations.set(count as f64);
+    }
+}
+
+/// `otelcol_exporter_{sent,send_failed,enqueue_failed}_*`, in items.
+#[derive(Clone)]
+pub struct ExporterMeter {
+    sent: PerSignal,
+    failed: PerSignal,
+    enqueue_failed: PerSignal,
+}
+
+impl ExporterMeter {
+    /// For the exporter `id`.
+    pub fn new(telemetry: &Telemetry, id: &str) -> Self {
+        let labels = [("exporter", id)];
+        let of = |names, help| {
+            PerSignal::new(|signal| telemetry.counter(named(signal, names), help, &labels))
+        };
+        ExporterMeter {
+            sent: of(
+                [
+                    "otelcol_exporter_sent_spans",
+                    "otelcol_exporter_sent_metric_points",
+                    "otelcol_exporter_sent_log_records",
+                ],
+                "Items the destination took.",
+            ),
+            failed: of(
+                [
+                    "otelcol_exporter_send_failed_spans",
+                    "otelcol_exporter_send_failed_metric_points",
+                    "otelcol_exporter_send_failed_log_records",
+                ],
+                "Items the destination did not take.",
+            ),
+            enqueue_failed: of(
+                [
+                    "otelcol_exporter_enqueue_failed_spans",
+                    "otelcol_exporter_enqueue_failed_metric_points",
+                    "otelcol_exporter_enqueue_failed_log_records",
+                ],
+                "Items refused because the sending queue was full.",
+            ),
+        }
+    }
+
+    /// The destination took `items`.
+    pub fn sent(&self, signal: Signal, items: u64) {
+        self.sent.add(signal, items);
+    }
+
+    /// The destination did not take `items`, and they will not be tried again.
+    pub fn failed(&self, signal: Signal, items: u64) {
+        self.failed.add(signal, items);
+    }
+
+    /// The queue had no room for `items`.
+    pub fn enqueue_failed(&self, signal: Signal, items: u64) {
+        self.enqueue_failed.add(signal, items);
+    }
+}
+
+/// `otelcol_exporter_queue_{size,capacity}` and `otelcol_exporter_in_flight_requests`.
+#[derive(Clone)]
+pub struct QueueMeter {
+    size: Gauge,
+    in_flight: Gauge,
+}
+
+impl QueueMeter {
+    /// For the queue of `capacity` (in units of its sizer) of the exporter `id` for `signal`.
+    pub fn new(telemetry: &Telemetry, id: &str, signal: Signal, capacity: u64) -> Self {
+        let labels = [("exporter", id), ("data_type", signal.name())];
+        telemetry
+            .gauge(
+                "otelcol_exporter_queue_capacity",
+                "Room of the sending queue, in batches unless its sizer says otherwise.",
+                &labels,
+            )
+            .set(capacity as f64);
+        QueueMeter {
+            size: telemetry.gauge(
+                "otelcol_exporter_queue_size",
+                "What the sending queue holds, in batches unless its sizer says otherwise.",
+                &labels,
+            ),
+            in_flight: telemetry.gauge(
+                "otelcol_exporter_in_flight_requests",
+                "Requests sent and not yet answered.",
+                &labels,
+            ),
+        }
+    }
+
+    /// What the queue holds now.
+    pub fn size(&self, size: u64) {
+        self.size.set(size as f64);
+    }
+
+    /// One more request is (`+1`), or is no longer (`-1`), under way.
+    pub fn in_flight(&self, by: i32) {
+        self.in_flight.add(f64::from(by));
+    }
+}

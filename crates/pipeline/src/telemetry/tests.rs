@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use super::*;
+
+#[test]
+fn the_page_is_prometheus_text_with_sorted_names_and_labels() {
+    let telemetry = Telemetry::new();
+    telemetry.counter("b_count", "Things.", &[("z", "1"), ("a", "q\"\\\n")]).add(3);
+    telemetry.gauge("a_level", "Level.", &[]).set(0.25);
+    let spread = telemetry.histogram("c_seconds", "Took.", &[("p", "x")], &[0.5, 1.0]);
+    for value in [0.5, 0.75, 7.0] {
+        spread.observe(value);
+    }
+    telemetry.gauge_from("d_now", "Now.", &[], || f64::INFINITY);
+    let expected = "\
+# HELP a_level Level.
+# TYPE a_level gauge
+a_level 0.25
+# HELP b_count Things.
+# TYPE b_count counter
+b_count{a=\"q\\\"\\\\\\n\",z=\"1\"} 3
+# HELP c_seconds Took.
+# TYPE c_seconds histogram
+c_seconds_bucket{p=\"x\",le=\"0.5\"} 1
+c_seconds_bucket{p=\"x\",le=\"1\"} 2
+c_seconds_bucket{p=\"x\",le=\"+Inf\"} 3
+c_seconds_sum{p=\"x\"} 8.25
+c_seconds_count{p=\"x\"} 3
+# HELP d_now Now.
+# TYPE d_now gauge
+d_now +Inf
+";
+    assert_eq!(telemetry.render(), expected);
+}
+
+#[test]
+fn the_same_name_and_labels_are_the_same_instrument() {
+    let telemetry = Telemetry::new();
+    telemetry.counter("n", "", &[("a", "1"), ("b", "2")]).add(1);
+    telemetry.counter("n", "", &[("b", "2"), ("a", "1")]).add(2);
+    assert_eq!(telemetry.value("n", &[("b", "2"), ("a", "1")]), Some(3.0));
+    assert_eq!(telemetry.value("n", &[]), None);
+}
+
+#[test]
+fn a_name_of_another_type_counts_nowhere_and_breaks_nothing() {
+    let telemetry = Telemetry::new();
+    telemetry.counter("n", "", &[]).add(1);
+    telemetry.gauge("n", "", &[]).set(9.0);
+    assert_eq!(telemetry.value("n", &[]), Some(1.0));
+}
+
+#[test]
+fn label_sets_beyond_the_bound_share_one_series() {
+    let telemetry = Telemetry::new();
+    for i in 0..SERIES_MAX + 10 {
+        telemetry.counter("n", "", &[("id", &i.to_string())]).inc();
+    }
+    assert_eq!(telemetry.value("n", &[("otel_metric_overflow", "true")]), Some(10.0));
+    assert_eq!(telemetry.value("n", &[("id", "0")]), Some(1.0));
+}
+
+#[test]
+fn counting_from_many_threads_loses_nothing() {
+    let counter = Telemetry::new().counter("n", "", &[]);
+    let level = Gauge::default();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..10_000 {
+                    counter.inc();
+                    level.add(1.0);
+                }
+            });
+        }
+    });
+    assert_eq!(counter.get(), 80_000);
+    assert_eq!(level.get(), 80_000.0);
+}
+
+#[test]
+fn the_process_knows_its_memory_and_cpu() {
+    let telemetry = Telemetry::new();
+    register_process(&telemetry, &basics::Clock::system());
+    for name in [
+        "otelcol_process_memory_rss",
+        "otelcol_process_cpu_seconds",
+        "otelcol_process_runtime_heap_alloc_bytes",
+        "otelcol_process_runtime_total_alloc_bytes",
+        "otelcol_process_runtime_total_sys_memory_bytes",
+    ] {
+        assert!(telemetry.value(name, &[]).is_some_and(|v| v > 0.0), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_served_on_metrics_only_and_a_taken_port_is_an_error() {
+    let telemetry = Telemetry::new();
+    telemetry.counter("n", "Things.", &[]).add(7);
+    let server = serve_metrics(telemetry.clone(), "127.0.0.1:0").await.unwrap();
+    let address = server.address();
+    let page = get(address, "/metrics").await;
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(page.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{page}");
+    assert!(page.ends_with("\nn 7\n"), "{page}");
+    assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
+    let error = serve_metrics(telemetry, &address.to_string()).await.unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
+
+async fn get(address: std::net::SocketAddr, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
