@@ -15,8 +15,9 @@ use crate::wire::{
     FIXED32, FIXED64, LEN, VARINT, read_fixed32, read_fixed64, read_len, read_varint,
 };
 
-/// Deepest nesting of messages. A span attribute takes 5; what is left allows 13 nested lists,
-/// far more than any SDK writes, and keeps the recursion of every reader small.
+/// Deepest nesting of messages, where every attribute counts as starting at 8. What is left allows
+/// 11 lists or maps in each other, far more than any SDK writes, and keeps the recursion of every
+/// reader small.
 pub const DEPTH_MAX: u32 = 32;
 
 /// Why bytes are not an OTLP export request.
@@ -101,7 +102,7 @@ impl Walk {
             let whole = match field.wire {
                 LEN => match read_len(buf, &mut pos) {
                     Some(body) => {
-                        self.body(field, body, depth)?;
+                        self.body(table, field, body, depth)?;
                         true
                     }
                     None => false,
@@ -118,13 +119,22 @@ impl Walk {
     }
 
     #[inline]
-    fn body(&mut self, field: &'static Field, body: &[u8], depth: u32) -> Result<(), Malformed> {
+    fn body(
+        &mut self,
+        owner: &Message,
+        field: &Field,
+        body: &[u8],
+        depth: u32,
+    ) -> Result<(), Malformed> {
         match field.kind {
             Kind::KeyValue if depth + 2 <= DEPTH_MAX && is_plain_key_value(body) => {
                 self.found.messages += 1;
                 Ok(())
             }
             Kind::KeyValue | Kind::Message => match field.message {
+                Some(table) if owner.root == 0 && table.root > 0 => {
+                    self.message(table, body, table.root)
+                }
                 Some(table) => self.message(table, body, depth + 1),
                 None => Ok(()),
             },

@@ -11,6 +11,7 @@
 //! Bounds: [`DEPTH_MAX`], [`ODD_MESSAGES_MAX`], 2 GiB a request.
 
 mod check;
+mod edit;
 mod payload;
 mod schema;
 mod split;
@@ -21,6 +22,9 @@ mod wire;
 pub mod write;
 
 pub use check::{DEPTH_MAX, Malformed};
+pub use edit::{
+    AttrsMut, Context, Edited, Element, IntoAny, Pass, Put, Record, Scratch, Verdict, Visits,
+};
 pub use payload::{ODD_MESSAGES_MAX, Payload, Signal};
 pub use value::{AnyValue, Attr, Attrs, Resource, Scope, Values};
 pub use view::*;

@@ -19,7 +19,6 @@ pub(crate) enum Kind {
     Sfixed64,
     Fixed32,
     Uint32,
-    Uint64,
     Int32,
     Int64,
     Sint32,
@@ -62,6 +61,9 @@ pub(crate) struct Field {
 pub(crate) struct Message {
     /// True for what is counted: spans, data points, log records.
     pub item: bool,
+    /// For the messages values are made of: the depth at which a value starts, wherever it is, so
+    /// that a value may be copied anywhere. 0 for all others.
+    pub root: u32,
     pub fields: [Field; NUMBER_MAX + 1],
 }
 
@@ -91,7 +93,7 @@ const fn wire_type(kind: Kind) -> u8 {
         Kind::Unknown => 0xff,
         Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => FIXED64,
         Kind::Fixed32 => FIXED32,
-        Kind::Uint32 | Kind::Uint64 | Kind::Int32 | Kind::Int64 => VARINT,
+        Kind::Uint32 | Kind::Int32 | Kind::Int64 => VARINT,
         Kind::Sint32 | Kind::Bool | Kind::Enum => VARINT,
         _ => LEN,
     }
@@ -155,12 +157,18 @@ const fn message(rows: &[(usize, Field)]) -> Message {
         fields[rows[i].0] = rows[i].1;
         i += 1;
     }
-    Message { item: false, fields }
+    Message { item: false, root: 0, fields }
 }
 
 const fn item(rows: &[(usize, Field)]) -> Message {
     let message = message(rows);
-    Message { item: true, fields: message.fields }
+    Message { item: true, ..message }
+}
+
+/// The deepest message that is not part of a value is an exemplar, at 7.
+const fn value(root: u32, rows: &[(usize, Field)]) -> Message {
+    let message = message(rows);
+    Message { root, ..message }
 }
 
 /// The export request of a signal.
@@ -175,23 +183,25 @@ pub(crate) fn request(signal: Signal) -> &'static Message {
 // common and resource
 
 const ANY: u32 = 0b1_1111_1110;
-pub(crate) static ANY_VALUE: Message = message(&[
-    either(ANY, one(1, "stringValue", Kind::Str)),
-    either(ANY, one(2, "boolValue", Kind::Bool)),
-    either(ANY, one(3, "intValue", Kind::Int64)),
-    either(ANY, one(4, "doubleValue", Kind::Double)),
-    either(ANY, sub(5, "arrayValue", &ARRAY)),
-    either(ANY, sub(6, "kvlistValue", &KV_LIST)),
-    either(ANY, one(7, "bytesValue", Kind::Bytes)),
-    either(ANY, one(8, "stringValueStrindex", Kind::Int32)),
-]);
-static ARRAY: Message = message(&[many(1, "values", &ANY_VALUE)]);
-static KV_LIST: Message = message(&[attributes(1, "values")]);
-static KEY_VALUE: Message = message(&[
-    one(1, "key", Kind::Str),
-    sub(2, "value", &ANY_VALUE),
-    one(3, "keyStrindex", Kind::Int32),
-]);
+pub(crate) static ANY_VALUE: Message = value(
+    9,
+    &[
+        either(ANY, one(1, "stringValue", Kind::Str)),
+        either(ANY, one(2, "boolValue", Kind::Bool)),
+        either(ANY, one(3, "intValue", Kind::Int64)),
+        either(ANY, one(4, "doubleValue", Kind::Double)),
+        either(ANY, sub(5, "arrayValue", &ARRAY)),
+        either(ANY, sub(6, "kvlistValue", &KV_LIST)),
+        either(ANY, one(7, "bytesValue", Kind::Bytes)),
+        either(ANY, one(8, "stringValueStrindex", Kind::Int32)),
+    ],
+);
+static ARRAY: Message = value(10, &[many(1, "values", &ANY_VALUE)]);
+static KV_LIST: Message = value(10, &[attributes(1, "values")]);
+static KEY_VALUE: Message = value(
+    8,
+    &[one(1, "key", Kind::Str), sub(2, "value", &ANY_VALUE), one(3, "keyStrindex", Kind::Int32)],
+);
 static SCOPE: Message = message(&[
     one(1, "name", Kind::Str),
     one(2, "version", Kind::Str),
