@@ -12,6 +12,7 @@
 
 mod check;
 mod edit;
+mod json;
 mod payload;
 mod schema;
 mod split;

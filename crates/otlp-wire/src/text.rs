@@ -49,21 +49,48 @@ fn write_int(v: i64, out: &mut String) {
     let _ = write!(out, "{v}");
 }
 
-/// A finite double in the shortest decimal that reads back equal; exponents outside 1e-6..1e21.
-pub(crate) fn write_double(v: f64, out: &mut String) {
+fn write_double(v: f64, out: &mut String) {
+    out.push_str(double_text(v).as_str());
+}
+
+/// The text of a number, on the stack.
+pub(crate) struct Digits {
+    /// The longest is a 17 digit fraction just above 1e-6, at 25 bytes.
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Digits {
+    pub(crate) fn as_str(&self) -> &str {
+        crate::wire::text(&self.bytes[..self.len])
+    }
+}
+
+impl Write for Digits {
+    fn write_str(&mut self, s: &str) -> std::fmt::Result {
+        let room = self.bytes.get_mut(self.len..self.len + s.len()).ok_or(std::fmt::Error)?;
+        room.copy_from_slice(s.as_bytes());
+        self.len += s.len();
+        Ok(())
+    }
+}
+
+/// A finite double in the shortest decimal that reads back equal, with an exponent outside
+/// 1e-6..1e21; as Go's `encoding/json` writes it.
+pub(crate) fn double_text(v: f64) -> Digits {
     let size = v.abs();
+    let mut plain = Digits { bytes: [0; 32], len: 0 };
+    // Both forms fit the buffer, so writing cannot fail.
     if size == 0.0 || (1e-6..1e21).contains(&size) {
-        let _ = write!(out, "{v}");
-        return;
+        let _ = write!(plain, "{v}");
+        return plain;
     }
-    let start = out.len();
-    let _ = write!(out, "{v:e}");
-    // Go writes a plus before positive exponents.
-    if let Some(e) = out[start..].find('e').map(|i| start + i + 1)
-        && !out[e..].starts_with('-')
-    {
-        out.insert(e, '+');
-    }
+    let _ = write!(plain, "{v:e}");
+    let Some((digits, exponent)) = plain.as_str().split_once('e') else { return plain };
+    let plus = if exponent.starts_with('-') { "" } else { "+" };
+    let mut out = Digits { bytes: [0; 32], len: 0 };
+    let _ = write!(out, "{digits}e{plus}{exponent}");
+    out
 }
 
 /// Appends `value` as JSON; false when it holds a NaN or an infinity.
