@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `service.telemetry` as it is written.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::decode::{Checker, ComponentConfig};
+use super::plan::{Level, LogsTelemetry, MetricsTelemetry, Telemetry};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct TelemetryConfig {
+    metrics: Metrics,
+    logs: Logs,
+    traces: IgnoredAny,
+    resource: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct Metrics {
+    level: String,
+    readers: Option<Vec<Reader>>,
+    /// Removed from the collector in v0.130; files from before still have it.
+    address: Option<String>,
+    views: IgnoredAny,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Reader {
+    pull: Option<Pull>,
+    periodic: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Pull {
+    exporter: PullExporter,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PullExporter {
+    #[serde(alias = "prometheus/development")]
+    prometheus: Prometheus,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct Prometheus {
+    host: String,
+    port: u16,
+    with_resource_constant_labels: IgnoredAny,
+    without_scope_info: IgnoredAny,
+    without_type_suffix: IgnoredAny,
+    without_units: IgnoredAny,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct Logs {
+    level: String,
+    encoding: String,
+    development: IgnoredAny,
+    disable_caller: IgnoredAny,
+    disable_stacktrace: IgnoredAny,
+    sampling: IgnoredAny,
+    output_paths: IgnoredAny,
+    error_output_paths: IgnoredAny,
+    initial_fields: IgnoredAny,
+    processors: IgnoredAny,
+    disable_zap_resource: IgnoredAny,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let level = "normal".to_owned();
+        Metrics { level, readers: None, address: None, views: IgnoredAny }
+    }
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Prometheus {
+            host: "localhost".to_owned(),
+            port: 8888,
+            with_resource_constant_labels: IgnoredAny,
+            without_scope_info: IgnoredAny,
+            without_type_suffix: IgnoredAny,
+            without_units: IgnoredAny,
+        }
+    }
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Logs {
+            level: "info".to_owned(),
+            encoding: "console".to_owned(),
+            development: IgnoredAny,
+            disable_caller: IgnoredAny,
+            disable_stacktrace: IgnoredAny,
+            sampling: IgnoredAny,
+            output_paths: IgnoredAny,
+            error_output_paths: IgnoredAny,
+            initial_fields: IgnoredAny,
+            processors: IgnoredAny,
+            disable_zap_resource: IgnoredAny,
+        }
+    }
+}
+
+fn level(text: &str) -> Option<Level> {
+    match text.to_ascii_lowercase().as_str() {
+        "none" => Some(Level::None),
+        "basic" => Some(Level::Basic),
+        "" | "normal" => Some(Level::Normal),
+        "detailed" => Some(Level::Detailed),
+        _ => None,
+    }
+}
+
+impl ComponentConfig for TelemetryConfig {
+    fn validate(&self, at: &mut Checker<'_>) {
+        self.metrics.validate(&mut at.key("metrics"));
+        let mut logs = at.key("logs");
+        if !["debug", "info", "warn", "error"].contains(&&*self.logs.level.to_ascii_lowercase()) {
+            logs.error(
+                "level",
+                format!("unknown level \"{}\"; one of debug, info, warn, error", self.logs.level),
+            );
+        }
+        if !["console", "json"].contains(&&*self.logs.encoding) {
+            logs.error(
+                "encoding",
+                format!("unknown encoding \"{}\"; one of console, json", self.logs.encoding),
+            );
+        }
+    }
+}
+
+impl Metrics {
+    fn validate(&self, at: &mut Checker<'_>) {
+        let level = level(&self.level);
+        if level.is_none() {
+            at.error(
+                "level",
+                format!("unknown level \"{}\"; one of none, basic, normal, detailed", self.level),
+            );
+        }
+        if self.address.is_some() {
+            at.warn("address", "\"address\" was removed from the collector; use readers: [{pull: {exporter: {prometheus: {host, port}}}}]");
+        }
+        let readers = self.readers.as_deref();
+        if readers.is_some_and(<[Reader]>::is_empty)
+            && self.address.is_none()
+            && level != Some(Level::None)
+        {
+            at.error(
+                "readers",
+                "collector telemetry metrics reader should exist when metric level is not none",
+            );
+        }
+        for (index, reader) in readers.unwrap_or_default().iter().enumerate() {
+            if reader.periodic.is_some() {
+                let mut item = at.key("readers");
+                item.item(index).warn(
+                    "periodic",
+                    "own metrics are not pushed yet; they are on the pull readers' pages only",
+                );
+            }
+        }
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let mut addresses: Vec<String> = self.address.iter().cloned().collect();
+        match &self.readers {
+            Some(readers) => {
+                let pulls = readers.iter().filter_map(|reader| reader.pull.as_ref());
+                addresses.extend(pulls.map(|pull| pull.exporter.prometheus.address()));
+            }
+            None if addresses.is_empty() => addresses.push(Prometheus::default().address()),
+            None => {}
+        }
+        addresses
+    }
+}
+
+impl Prometheus {
+    fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl TelemetryConfig {
+    pub(crate) fn into_telemetry(self) -> Telemetry {
+        Telemetry {
+            metrics: MetricsTelemetry {
+                level: level(&self.metrics.level).unwrap_or_default(),
+                addresses: self.metrics.addresses(),
+            },
+            logs: LogsTelemetry {
+                level: self.logs.level.to_ascii_lowercase(),
+                json: self.logs.encoding == "json",
+            },
+            resource: resource(&self.resource),
+        }
+    }
+}
+
+/// `{name: value}` or `{attributes: [{name, value}]}`.
+fn resource(written: &serde_json::Map<String, serde_json::Value>) -> Vec<(String, Option<String>)> {
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    match written.get("attributes").and_then(serde_json::Value::as_array) {
+        Some(attributes) => {
+            let named = |item: &serde_json::Value| {
+                Some((item.get("name")?.as_str()?.to_owned(), text(item.get("value")?)))
+            };
+            attributes.iter().filter_map(named).collect()
+        }
+        None => written.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+    }
+}
