@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from "vitest";
+import { share } from "../../lib/names";
+import { fillVariables } from "../../state/time";
+import { TILES } from "../overview/panels";
+import { ROWS } from "./panels";
+
+const panels = [...ROWS.flatMap((row) => row.panels), ...TILES];
+
+describe("the panel tables", () => {
+  it("have the rows of the showcase in their order", () => {
+    expect(ROWS.map((row) => row.panels.map((panel) => panel.id))).toEqual([
+      ["metrics-processed", "inference-success", "pipeline-latency"],
+      ["cpu-original", "cpu-predicted", "cpu-overlay"],
+      ["durations", "duration-total", "sla-violations"],
+      ["model-performance", "model-latency", "collector-memory", "collector-cpu"],
+    ]);
+  });
+  it("name each panel once", () => {
+    const ids = panels.map((panel) => panel.id);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+  it("leave no variable unfilled and close what they open", () => {
+    for (const { expr } of panels.flatMap((panel) => panel.queries)) {
+      const filled = fillVariables(expr, 900);
+      expect(filled).not.toContain("$");
+      for (const [open, close] of ["()", "{}", "[]"]) {
+        expect(filled.split(open ?? "").length, filled).toBe(filled.split(close ?? "").length);
+      }
+    }
+  });
+  it("say what they show", () => {
+    for (const panel of panels) expect(panel.about.length, panel.id).toBeGreaterThan(20);
+  });
+});
+
+describe("share", () => {
+  it("is zero, not absent, when nothing succeeded", () => {
+    expect(share('x{ok="1"}', "x")).toBe(
+      '(sum(rate(x{ok="1"}[$__rate_interval])) or 0 * sum(rate(x[$__rate_interval]))) / (sum(rate(x[$__rate_interval])) > 0)',
+    );
+  });
+});

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Metrics Inference Showcase as a table: every query of the page is here, metric names at the top.
+import type { PanelSpec } from "../../charts/panel";
+import { counter, gauge, quantile, rate, share } from "../../lib/names";
+
+/** Measured, predicted and interval; one expression each, comparable with one another. */
+const CPU = {
+  original: 'avg(sum by (host_name, cpu) (system_cpu_utilization_ratio{state!="idle"}))',
+  predicted: 'avg(sum by (host_name, cpu) (system_cpu_utilization_predicted{state!="idle"}))',
+  lower: 'avg(sum by (host_name, cpu) (system_cpu_utilization_lower{state!="idle"}))',
+  upper: 'avg(sum by (host_name, cpu) (system_cpu_utilization_upper{state!="idle"}))',
+};
+const DURATION_HTTP = gauge("http_request_duration_ms", "milliseconds");
+const DURATION_GRPC = gauge("grpc_request_duration_ms", "milliseconds");
+const TOTAL_DURATION = gauge("total_request_duration_ms", "milliseconds");
+const REQUESTS = "foreglow_inference_requests_total";
+const SUCCESS = 'outcome=~"success|ok"';
+const INFERENCE_BUCKET = "foreglow_inference_duration_seconds_bucket";
+const PIPELINE_BUCKET = "foreglow_pipeline_latency_seconds_bucket";
+
+/** What the aggregated request duration of a service should stay below. */
+export const SLA_MS = 500;
+
+const NEEDS_RULES = "A metricsinference processor with rules for this metric produces it.";
+
+export interface Row {
+  title: string;
+  /** `stats` are large numbers; `charts` are time charts. */
+  kind: "stats" | "charts";
+  panels: readonly PanelSpec[];
+}
+
+const CPU_ORIGINAL = { expr: CPU.original, legend: "original" } as const;
+const CPU_PREDICTED = { expr: CPU.predicted, legend: "predicted", role: "predicted" } as const;
+
+export const ROWS: readonly Row[] = [
+  {
+    title: "System overview",
+    kind: "stats",
+    panels: [
+      {
+        id: "metrics-processed",
+        title: "Metrics processed",
+        about: "Metric points accepted by all receivers, per second.",
+        unit: "per_second",
+        queries: [
+          { expr: `sum(${rate(counter("otelcol_receiver_accepted_metric_points"))})`, legend: "points" },
+        ],
+        needs: "Own metrics of this process, read back from its port 8888.",
+      },
+      {
+        id: "inference-success",
+        title: "Inference success rate",
+        about: "Share of inference requests that gave a result.",
+        unit: "ratio",
+        queries: [
+          { expr: share(`${REQUESTS}{${SUCCESS}}`, REQUESTS), legend: "success" },
+          { expr: "sum(foreglow_inference_series)", legend: "series", unit: "count" },
+        ],
+        needs: "A metricsinference processor with rules.",
+      },
+      {
+        id: "pipeline-latency",
+        title: "Pipeline latency, end to end",
+        about: "Time from receiving a batch to handing it to the last exporter; 95 % are faster.",
+        unit: "seconds",
+        queries: [
+          { expr: quantile(0.95, PIPELINE_BUCKET), legend: "p95" },
+          { expr: quantile(0.5, PIPELINE_BUCKET), legend: "p50" },
+          { expr: quantile(0.99, PIPELINE_BUCKET), legend: "p99" },
+        ],
+      },
+    ],
+  },
+  {
+    title: "Before and after: resource prediction",
+    kind: "charts",
+    panels: [
+      {
+        id: "cpu-original",
+        title: "Original CPU utilization",
+        about: "Share of CPU time that was not idle, as measured.",
+        unit: "ratio",
+        queries: [CPU_ORIGINAL],
+        needs: "The hostmetrics receiver with its cpu scraper sends it.",
+      },
+      {
+        id: "cpu-predicted",
+        title: "Predicted CPU utilization",
+        about: "The same metric as the model foretells it.",
+        unit: "ratio",
+        queries: [CPU_PREDICTED],
+        needs: NEEDS_RULES,
+      },
+      {
+        id: "cpu-overlay",
+        title: "Original and predicted",
+        about:
+          "Both on one scale: measured solid, predicted dashed. The band is the interval in which the model expects the value.",
+        unit: "ratio",
+        queries: [
+          CPU_ORIGINAL,
+          CPU_PREDICTED,
+          { expr: CPU.lower, legend: "lower", role: "lower" },
+          { expr: CPU.upper, legend: "upper", role: "upper" },
+        ],
+        needs: NEEDS_RULES,
+      },
+    ],
+  },
+  {
+    title: "Before and after: aggregation",
+    kind: "charts",
+    panels: [
+      {
+        id: "durations",
+        title: "Individual request durations",
+        about: "Request durations as each service reports them, HTTP and gRPC.",
+        unit: "milliseconds",
+        queries: [
+          { expr: `max by (service_name) (${DURATION_HTTP})`, legend: "{{service_name}} HTTP" },
+          { expr: `max by (service_name) (${DURATION_GRPC})`, legend: "{{service_name}} gRPC" },
+        ],
+        needs: "Services that send http_request_duration_ms or grpc_request_duration_ms; the demo does.",
+      },
+      {
+        id: "duration-total",
+        title: "Aggregated total duration",
+        about: "Output of the sum model: HTTP and gRPC durations of a service added up in the stream.",
+        unit: "milliseconds",
+        queries: [
+          {
+            expr: `max by (service_name) (${TOTAL_DURATION})`,
+            legend: "{{service_name}}",
+            role: "predicted",
+          },
+        ],
+        needs: NEEDS_RULES,
+      },
+      {
+        id: "sla-violations",
+        title: "Predicted SLA violations",
+        about: `Services whose total request duration, as the model gives it, exceeds ${SLA_MS} ms.`,
+        unit: "count",
+        area: true,
+        queries: [
+          {
+            expr: `sum(max by (service_name) (${TOTAL_DURATION}) > bool ${SLA_MS})`,
+            legend: `services above ${SLA_MS} ms`,
+            role: "predicted",
+          },
+        ],
+        needs: NEEDS_RULES,
+      },
+    ],
+  },
+  {
+    title: "Technical metrics",
+    kind: "charts",
+    panels: [
+      {
+        id: "model-performance",
+        title: "Inference model performance",
+        about: "Inference requests per second, by model and outcome.",
+        unit: "per_second",
+        zero: true,
+        queries: [{ expr: `sum by (model, outcome) (${rate(REQUESTS)})`, legend: "{{model}} {{outcome}}" }],
+        needs: "A metricsinference processor with rules.",
+      },
+      {
+        id: "model-latency",
+        title: "Model server response times",
+        about:
+          "How long a model, in this process or on a model server, takes to answer: half, 95 %, 99 % are faster.",
+        unit: "seconds",
+        zero: true,
+        queries: [0.5, 0.95, 0.99].map((q) => ({
+          expr: quantile(q, INFERENCE_BUCKET),
+          legend: `p${q * 100}`,
+        })),
+        needs: "A metricsinference processor with rules.",
+      },
+      {
+        id: "collector-memory",
+        title: "Collector memory",
+        about: "Resident memory of this process.",
+        unit: "bytes",
+        zero: true,
+        area: true,
+        queries: [{ expr: `max(${gauge("otelcol_process_memory_rss", "bytes")})`, legend: "resident" }],
+      },
+      {
+        id: "collector-cpu",
+        title: "Collector CPU",
+        about: "CPU time used by this process; 100 % is one core.",
+        unit: "ratio",
+        zero: true,
+        area: true,
+        queries: [{ expr: `sum(${rate(counter("otelcol_process_cpu_seconds"))})`, legend: "of one core" }],
+      },
+    ],
+  },
+];
