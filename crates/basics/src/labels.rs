@@ -130,6 +130,17 @@ pub struct Matcher {
 /// Largest compiled size of one regular expression: a selector must not take memory at will.
 const REGEX_BYTES_MAX: usize = 4 << 20;
 
+/// Compiles a Prometheus regular expression: matched against the whole text, `.` takes newlines.
+///
+/// # Errors
+/// [`crate::Kind::Invalid`] when `pattern` is not a regular expression or compiles too large.
+pub fn anchored_regex(pattern: &str) -> crate::Result<regex::Regex> {
+    regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
+        .size_limit(REGEX_BYTES_MAX)
+        .build()
+        .map_err(|e| crate::Error::invalid(format!("invalid regular expression {pattern:?}: {e}")))
+}
+
 impl Matcher {
     /// A condition on `name`.
     ///
@@ -138,14 +149,7 @@ impl Matcher {
     pub fn new(op: MatchOp, name: &str, value: &str) -> crate::Result<Self> {
         let regex = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(
-                regex::RegexBuilder::new(&format!("^(?s:{value})$"))
-                    .size_limit(REGEX_BYTES_MAX)
-                    .build()
-                    .map_err(|e| {
-                        crate::Error::invalid(format!("invalid regular expression {value:?}: {e}"))
-                    })?,
-            ),
+            MatchOp::Regex | MatchOp::NotRegex => Some(anchored_regex(value)?),
         };
         Ok(Matcher { name: name.into(), op, value: value.into(), regex })
     }

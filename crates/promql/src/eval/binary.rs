@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Binary operators: scalars, a vector with a scalar, and two vectors matched by labels.
+//!
+//! Which series belong together is worked out once per series; at each step only presence counts.
+
+use std::sync::Arc;
+
+use basics::labels::Labels;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use super::column::{Cell, Column, Columns, Value, merge_equal, same_labelset};
+use super::{Evaluated, Evaluation, Outcome, failed, is_metric_label};
+use crate::ast::*;
+use crate::engine::{Grid, QueryError};
+use crate::histogram::Combined;
+use crate::notes::{BOUNDS_RECONCILED, HINTS_CONFLICT, MIXED_SCHEMAS};
+
+/// What an operator makes of two samples.
+struct Answer {
+    value: Value,
+    /// False where a comparison filters the sample away.
+    keep: bool,
+}
+
+impl Evaluation<'_> {
+    pub(super) fn binary(&mut self, expr: &Expr, b: &Binary, grid: Grid) -> Evaluated<Outcome> {
+        let left = self.eval(&b.left, grid)?;
+        let right = self.eval(&b.right, grid)?;
+        let columns = match (left, right) {
+            (Outcome::Scalar(left), Outcome::Scalar(right)) => {
+                let values = left.into_iter().zip(right).map(|(l, r)| b.op.apply(l, r));
+                return Ok(Outcome::Scalar(values.collect()));
+            }
+            (Outcome::Vector(columns), Outcome::Scalar(scalars)) => {
+                self.with_scalar(expr, b, columns, &scalars, false)
+            }
+            (Outcome::Scalar(scalars), Outcome::Vector(columns)) => {
+                self.with_scalar(expr, b, columns, &scalars, true)
+            }
+            (Outcome::Vector(left), Outcome::Vector(right)) if b.op.is_set() => {
+                set_operation(b, left, right, grid.count)?
+            }
+            (Outcome::Vector(left), Outcome::Vector(right)) => {
+                self.matched(expr, b, &left, &right, grid.count)?
+            }
+        };
+        self.charge(columns.len() * grid.count)?;
+        Ok(Outcome::Vector(columns))
+    }
+
+    fn with_scalar(
+        &mut self,
+        expr: &Expr,
+        b: &Binary,
+        mut columns: Vec<Column>,
+        scalars: &[f64],
+        scalar_left: bool,
+    ) -> Vec<Column> {
+        for column in &mut columns {
+            column.drop_name |= !b.op.is_comparison() && !b.op.is_trim() || b.return_bool;
+            column.map(|step, cell| {
+                let scalar = Cell::Float(scalars[step]);
+                let (left, right) = if scalar_left { (scalar, cell) } else { (cell, scalar) };
+                let answer = self.operate(expr, b, left, right)?;
+                match b.op.is_comparison() {
+                    true if b.return_bool => Some(truth(answer.keep)),
+                    // The vector's own value stays, whichever side it is on.
+                    true => answer.keep.then(|| cell.to_value()),
+                    false => Some(answer.value),
+                }
+            });
+        }
+        super::prune(&mut columns);
+        columns
+    }
+
+    /// The operator on two samples; none, with a note, where it makes no sense.
+    fn operate(
+        &mut self,
+        expr: &Expr,
+        b: &Binary,
+        left: Cell<'_>,
+        right: Cell<'_>,
+    ) -> Option<Answer> {
+        use BinaryOp::*;
+        let whole = |value: Value| Some(Answer { value, keep: true });
+        match (left, right, b.op) {
+            (Cell::Float(l), Cell::Float(r), op) if !op.is_trim() => {
+                let value = op.apply(l, r);
+                if op.is_comparison() {
+                    return Some(Answer { value: l.into(), keep: value == 1.0 });
+                }
+                whole(value.into())
+            }
+            (Cell::Hist(h), Cell::Float(f), Mul) | (Cell::Float(f), Cell::Hist(h), Mul) => {
+                whole(h.scaled(f).into())
+            }
+            (Cell::Hist(h), Cell::Float(f), Div) => whole(h.divided(f).into()),
+            (Cell::Hist(h), Cell::Float(f), TrimUpper) => whole(h.trimmed(f, true).into()),
+            (Cell::Hist(h), Cell::Float(f), TrimLower) => whole(h.trimmed(f, false).into()),
+            (Cell::Hist(l), Cell::Hist(r), Eq) => {
+                Some(Answer { value: Value::Hist(Arc::clone(l)), keep: l.same_as(r) })
+            }
+            (Cell::Hist(l), Cell::Hist(r), Ne) => {
+                Some(Answer { value: Value::Hist(Arc::clone(l)), keep: !l.same_as(r) })
+            }
+            (Cell::Hist(l), Cell::Hist(r), Add | Sub) => {
+                let combined = if b.op == Add { l.add(r) } else { l.sub(r) };
+                let word = if b.op == Add { "addition" } else { "subtraction" };
+                match combined {
+                    Ok((value, how)) => {
+                        self.note_combined(expr, how, word);
+                        whole(value.compacted().into())
+                    }
+                    Err(_) => {
+                        self.notes.warn(expr.span, MIXED_SCHEMAS);
+                        None
+                    }
+                }
+            }
+            _ => {
+                let kind = |c: Cell<'_>| match c {
+                    Cell::Float(_) => "float",
+                    Cell::Hist(_) => "histogram",
+                };
+                let symbol = b.op.symbol();
+                let text = format!(
+                    "incompatible sample types encountered for binary operator {symbol:?}: {} \
+                     {symbol} {}",
+                    kind(left),
+                    kind(right)
+                );
+                self.notes.info(expr.span, text);
+                None
+            }
+        }
+    }
+
+    fn note_combined(&mut self, expr: &Expr, combined: Combined, word: &str) {
+        if combined.hints_conflict {
+            self.notes.warn(expr.span, format!("{HINTS_CONFLICT} {word}"));
+        }
+        if combined.bounds_reconciled {
+            self.notes.info(expr.span, format!("{BOUNDS_RECONCILED} {word}"));
+        }
+    }
+
+    /// Arithmetic and comparisons between two vectors.
+    fn matched(
+        &mut self,
+        expr: &Expr,
+        b: &Binary,
+        left: &[Column],
+        right: &[Column],
+        steps: usize,
+    ) -> Evaluated<Vec<Column>> {
+        // From here on "many" is the side that may repeat a group, "one" the other.
+        let swapped = b.matching.group == Group::Right;
+        let (many, one) = if swapped { (right, left) } else { (left, right) };
+        let (fill_many, fill_one) = match swapped {
+            true => (b.matching.fill_right, b.matching.fill_left),
+            false => (b.matching.fill_left, b.matching.fill_right),
+        };
+        let mut groups = Groups::default();
+        let many_groups = groups.assign(many, &b.matching);
+        let one_groups = groups.assign(one, &b.matching);
+        let mut out = Columns::new(steps);
+        let mut targets: HashMap<(usize, usize), usize> = HashMap::new();
+        let mut found: Vec<Option<usize>> = vec![None; groups.keys.len()];
+        let mut used: Vec<bool> = vec![false; groups.keys.len()];
+        const FILLED: usize = usize::MAX;
+        for step in 0..steps {
+            found.fill(None);
+            used.fill(false);
+            for (index, column) in one.iter().enumerate() {
+                if !column.has(step) {
+                    continue;
+                }
+                let group = one_groups[index];
+                if let Some(first) = found[group].replace(index) {
+                    let other = &one[first].labels;
+                    return Err(duplicate(&groups.keys[group], other, &column.labels, swapped));
+                }
+            }
+            let mut pair = |this: &mut Self, many_at: usize, one_at: usize, group: usize| {
+                let many_fill = fill_many.map(Cell::Float);
+                let one_fill = fill_one.map(Cell::Float);
+                let m = many.get(many_at).map_or(many_fill, |c| c.get(step));
+                let o = one.get(one_at).map_or(one_fill, |c| c.get(step));
+                let (Some(m), Some(o)) = (m, o) else { return Ok(()) };
+                let repeated = std::mem::replace(&mut used[group], true);
+                if repeated && b.matching.group == Group::OneToOne {
+                    return failed(
+                        "multiple matches for labels: many-to-one matching must be explicit \
+                         (group_left/group_right)",
+                    );
+                }
+                let (l, r) = if swapped { (o, m) } else { (m, o) };
+                let Some(answer) = this.operate(expr, b, l, r) else { return Ok(()) };
+                let value = match b.op.is_comparison() {
+                    true if b.return_bool => truth(answer.keep),
+                    true if !answer.keep => return Ok(()),
+                    _ => answer.value,
+                };
+                let target = *targets.entry((many_at, one_at)).or_insert_with(|| {
+                    let many = many.get(many_at).map_or(&groups.keys[group], |c| &c.labels);
+                    let one = one.get(one_at).map(|c| &c.labels);
+                    let drop_name = b.return_bool;
+                    out.column(result_labels(b, many, one), drop_name)
+                });
+                if !out.put(target, step, value) {
+                    return failed(
+                        "multiple matches for labels: grouping labels must ensure unique matches",
+                    );
+                }
+                Ok(())
+            };
+            for (index, column) in many.iter().enumerate() {
+                if !column.has(step) {
+                    continue;
+                }
+                let group = many_groups[index];
+                match found[group] {
+                    Some(one_at) => pair(self, index, one_at, group)?,
+                    None if fill_one.is_some() => pair(self, index, FILLED, group)?,
+                    None => {}
+                }
+            }
+            if fill_many.is_some() {
+                let mut present = vec![false; groups.keys.len()];
+                for (index, column) in many.iter().enumerate() {
+                    present[many_groups[index]] |= column.has(step);
+                }
+                for (group, one_at) in found.iter().enumerate() {
+                    if let (Some(one_at), false) = (one_at, present[group]) {
+                        pair(self, FILLED, *one_at, group)?;
+                    }
+                }
+            }
+        }
+        Ok(out.finish())
+    }
+}
+
+fn truth(keep: bool) -> Value {
+    Value::Float(if keep { 1.0 } else { 0.0 })
+}
+
+/// Match groups by the labels that matter, numbered from 0.
+#[derive(Default)]
+struct Groups {
+    index: HashMap<Labels, usize>,
+    keys: Vec<Labels>,
+}
+
+impl Groups {
+    /// The group of each column.
+    fn assign(&mut self, columns: &[Column], matching: &Matching) -> Vec<usize> {
+        columns.iter().map(|column| self.group(match_key(&column.labels, matching))).collect()
+    }
+
+    fn group(&mut self, key: Labels) -> usize {
+        *self.index.entry(key).or_insert_with_key(|key| {
+            self.keys.push(key.clone());
+            self.keys.len() - 1
+        })
+    }
+}
+
+/// The labels two series must share to match.
+fn match_key(labels: &Labels, matching: &Matching) -> Labels {
+    let named = |name: &str| matching.labels.iter().any(|l| l == name);
+    match matching.on {
+        true => labels.without(|name| !named(name)),
+        false => labels.without(|name| named(name) || is_metric_label(name)),
+    }
+}
+
+fn result_labels(b: &Binary, many: &Labels, one: Option<&Labels>) -> Labels {
+    let matching = &b.matching;
+    let named = |name: &str| matching.labels.iter().any(|l| l == name);
+    // Trimming and comparing leave a metric what it is.
+    let keeps_metric = b.op.is_comparison();
+    let one_to_one = matching.group == Group::OneToOne;
+    let mut labels = many.without(|name| {
+        (!keeps_metric && is_metric_label(name))
+            || (one_to_one && if matching.on { !named(name) } else { named(name) })
+    });
+    if let Some(one) = one {
+        for name in &matching.include {
+            labels = labels.with(name, one.get(name));
+        }
+    }
+    labels
+}
+
+fn duplicate(key: &Labels, a: &Labels, b: &Labels, swapped: bool) -> QueryError {
+    let side = if swapped { "left" } else { "right" };
+    let (a, b) = if a <= b { (a, b) } else { (b, a) };
+    QueryError::Execution(format!(
+        "found duplicate series for the match group {key} on the {side} hand-side of the operation: \
+         [{a}, {b}];many-to-many matching not allowed: matching labels must be unique on one side"
+    ))
+}
+
+type Steps = SmallVec<[u64; 4]>;
+
+/// `and`, `or`, `unless`: presence only.
+fn set_operation(
+    b: &Binary,
+    left: Vec<Column>,
+    right: Vec<Column>,
+    steps: usize,
+) -> Evaluated<Vec<Column>> {
+    let mut groups = Groups::default();
+    let left_groups = groups.assign(&left, &b.matching);
+    let right_groups = groups.assign(&right, &b.matching);
+    let empty: Steps = SmallVec::from_elem(0, steps.div_ceil(64));
+    let presence = |columns: &[Column], of: &[usize]| {
+        let mut present = vec![empty.clone(); groups.keys.len()];
+        for (column, group) in columns.iter().zip(of) {
+            let bits = &mut present[*group];
+            (0..steps).filter(|s| column.has(*s)).for_each(|s| bits[s / 64] |= 1 << (s % 64));
+        }
+        present
+    };
+    let keep = |mut columns: Vec<Column>, of: &[usize], present: &[Steps], wanted: bool| {
+        for (column, group) in columns.iter_mut().zip(of) {
+            let bits = &present[*group];
+            let has = |s: usize| bits[s / 64] & (1 << (s % 64)) != 0;
+            (0..steps).filter(|s| has(*s) != wanted).for_each(|s| column.clear(s));
+        }
+        super::prune(&mut columns);
+        columns
+    };
+    if b.op == BinaryOp::Or {
+        let present = presence(&left, &left_groups);
+        let mut out = left;
+        out.extend(keep(right, &right_groups, &present, false));
+        return join_equal(out, steps);
+    }
+    let present = presence(&right, &right_groups);
+    Ok(keep(left, &left_groups, &present, b.op == BinaryOp::And))
+}
+
+/// Joins columns that agree in labels and in whether their name goes.
+fn join_equal(columns: Vec<Column>, steps: usize) -> Evaluated<Vec<Column>> {
+    let (named, unnamed): (Vec<_>, Vec<_>) = columns.into_iter().partition(|c| !c.drop_name);
+    let mut out = merge_equal(named).map_err(|_| same_labelset())?;
+    out.extend(merge_equal(unnamed)?);
+    debug_assert!(out.iter().all(|c| c.len() == steps));
+    Ok(out)
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reading series: the sample an instant selector sees at each step, and the samples windows need.
+
+use std::sync::Arc;
+
+use super::column::{Column, Value, prune};
+use super::range::{RangeInput, RangeSeries};
+use super::{Evaluated, Evaluation};
+use crate::ast::*;
+use crate::engine::Grid;
+use crate::number::is_stale;
+use crate::source::{Hints, HistogramSample, Select, Series};
+
+/// Where a selector looks at a step: at the step, or at its `@`, shifted by its offset.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shift {
+    fixed: Option<i64>,
+    offset: i64,
+}
+
+impl Shift {
+    pub(super) fn apply(self, step_ms: i64) -> i64 {
+        self.fixed.unwrap_or(step_ms) - self.offset
+    }
+}
+
+impl Evaluation<'_> {
+    pub(super) fn shift(&self, at: Option<At>, offset: &DurationExpr) -> Evaluated<Shift> {
+        Ok(Shift { fixed: at.map(|at| self.at_ms(at)), offset: self.duration_ms(offset)? })
+    }
+
+    /// Series of a selector over a time range, sorted by labels, so that ties resolve alike.
+    fn fetch(
+        &mut self,
+        selector: &VectorSelector,
+        (start_ms, end_ms): (i64, i64),
+        hints: Hints<'_>,
+    ) -> Evaluated<Vec<Series>> {
+        let hints = Hints { series_max: self.limits.series_max, ..hints };
+        let select = Select { matchers: &selector.matchers, start_ms, end_ms, hints };
+        let mut series = self.source.select(&select)?;
+        if series.len() > self.limits.series_max {
+            let message = format!(
+                "query selects {} series, more than the limit of {}",
+                series.len(),
+                self.limits.series_max
+            );
+            return Err(crate::QueryError::TooMuch(message));
+        }
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        self.charge(series.iter().map(|s| s.values.len() + s.histograms.len()).sum())?;
+        Ok(series)
+    }
+
+    /// The newest sample within the lookback at each step.
+    pub(super) fn instants(
+        &mut self,
+        selector: &VectorSelector,
+        grid: Grid,
+        function: &str,
+    ) -> Evaluated<Vec<Column>> {
+        if selector.edges == Edges::Smoothed {
+            return self.smoothed_instants(selector, grid);
+        }
+        let shift = self.shift(selector.at, &selector.offset)?;
+        let series = self.instant_series(selector, grid, shift, function, 0)?;
+        let lookback = self.limits.lookback_ms;
+        let mut columns = Vec::with_capacity(series.len());
+        for one in &series {
+            let mut column = Column::empty(one.labels.clone(), false, grid.count);
+            let mut newest = Newest::new(one, lookback);
+            for (step, time) in grid.times().enumerate() {
+                match newest.at(shift.apply(time)) {
+                    Some(Found::Float(i)) => column.set(step, Value::Float(one.values[i])),
+                    Some(Found::Hist(i)) => {
+                        let histogram = Arc::clone(&one.histograms[i].histogram);
+                        column.set(step, Value::Hist(histogram));
+                    }
+                    None => {}
+                }
+            }
+            columns.push(column);
+        }
+        prune(&mut columns);
+        Ok(columns)
+    }
+
+    /// `timestamp(selector)`: when the newest sample was taken, in seconds.
+    pub(super) fn sample_times(
+        &mut self,
+        selector: &VectorSelector,
+        grid: Grid,
+    ) -> Evaluated<Vec<Column>> {
+        let shift = self.shift(selector.at, &selector.offset)?;
+        let series = self.instant_series(selector, grid, shift, "timestamp", 0)?;
+        let lookback = self.limits.lookback_ms;
+        let mut columns = Vec::with_capacity(series.len());
+        for one in &series {
+            let mut column = Column::empty(one.labels.clone(), true, grid.count);
+            let mut newest = Newest::new(one, lookback);
+            for (step, time) in grid.times().enumerate() {
+                let taken = newest.at(shift.apply(time)).map(|found| match found {
+                    Found::Float(i) => one.timestamps_ms[i],
+                    Found::Hist(i) => one.histograms[i].timestamp_ms,
+                });
+                if let Some(taken) = taken {
+                    column.set(step, Value::Float(taken as f64 / 1000.0));
+                }
+            }
+            columns.push(column);
+        }
+        prune(&mut columns);
+        Ok(columns)
+    }
+
+    pub(super) fn instant_series(
+        &mut self,
+        selector: &VectorSelector,
+        grid: Grid,
+        shift: Shift,
+        function: &str,
+        ahead_ms: i64,
+    ) -> Evaluated<Vec<Series>> {
+        let (first, last) = (shift.apply(grid.start), shift.apply(grid.end()));
+        let range = (first - self.limits.lookback_ms + 1, last + ahead_ms);
+        let step_ms = if grid.count > 1 { grid.step } else { 0 };
+        let hints = Hints { function, step_ms, ..Hints::default() };
+        self.fetch(selector, range, hints)
+    }
+
+    /// Samples for the windows of `selector[range]`, staleness markers taken out.
+    pub(super) fn selector_windows(
+        &mut self,
+        selector: &VectorSelector,
+        range: &DurationExpr,
+        grid: Grid,
+        function: &str,
+    ) -> Evaluated<RangeInput> {
+        let range_ms = self.positive_ms(range)?;
+        let shift = self.shift(selector.at, &selector.offset)?;
+        let (first, last) = (shift.apply(grid.start), shift.apply(grid.end()));
+        let lookback = self.limits.lookback_ms;
+        // Samples outside the window that the edges may need.
+        let (before, after) = match selector.edges {
+            Edges::Plain => (0, 0),
+            Edges::Anchored => (lookback, 0),
+            Edges::Smoothed => (lookback, lookback),
+        };
+        let step_ms = if grid.count > 1 { grid.step } else { 0 };
+        let hints = Hints { function, step_ms, range_ms, ..Hints::default() };
+        let wanted = (first - range_ms - before + 1, last + after);
+        let series = self.fetch(selector, wanted, hints)?;
+        let series = series.into_iter().map(without_markers).collect();
+        Ok(RangeInput { series, range_ms, shift, edges: selector.edges, lookback_ms: lookback })
+    }
+
+    /// Samples for the windows of a subquery: its expression at every inner step.
+    pub(super) fn subquery_windows(
+        &mut self,
+        subquery: &Subquery,
+        grid: Grid,
+    ) -> Evaluated<RangeInput> {
+        let range_ms = self.positive_ms(&subquery.range)?;
+        let step = match &subquery.step {
+            Some(step) => self.positive_ms(step)?,
+            None => self.limits.subquery_step_ms.max(1),
+        };
+        let shift = self.shift(subquery.at, &subquery.offset)?;
+        let (first, last) = (shift.apply(grid.start), shift.apply(grid.end()));
+        // Inner steps are multiples of the step, whatever the query's start; windows are left-open.
+        let start = ((first - range_ms).div_euclid(step) + 1) * step;
+        let count = if last < start { 0 } else { ((last - start) / step) as usize + 1 };
+        let inner = Grid { start, step, count };
+        let mut series = vec![];
+        if count > 0 {
+            self.charge(count)?;
+            for column in self.vector(&subquery.expr, inner)? {
+                series.push(RangeSeries::from_column(&column, inner));
+            }
+        }
+        let (edges, lookback_ms) = (Edges::Plain, self.limits.lookback_ms);
+        Ok(RangeInput { series, range_ms, shift, edges, lookback_ms })
+    }
+}
+
+fn without_markers(series: Series) -> RangeSeries {
+    let Series { labels, timestamps_ms, values, start_times_ms, histograms } = series;
+    let floats_clean = !values.iter().any(|v| is_stale(*v));
+    let histograms_clean = !histograms.iter().any(|h| h.histogram.is_stale());
+    let (times, values, starts) = if floats_clean {
+        (timestamps_ms, values, start_times_ms)
+    } else {
+        let keep: Vec<usize> = (0..values.len()).filter(|i| !is_stale(values[*i])).collect();
+        let starts = match start_times_ms.is_empty() {
+            true => start_times_ms,
+            false => keep.iter().map(|i| start_times_ms[*i]).collect(),
+        };
+        let times = keep.iter().map(|i| timestamps_ms[*i]).collect();
+        (times, keep.iter().map(|i| values[*i]).collect(), starts)
+    };
+    let histograms = if histograms_clean {
+        histograms
+    } else {
+        histograms.iter().filter(|h| !h.histogram.is_stale()).cloned().collect()
+    };
+    RangeSeries { labels, drop_name: false, times, values, starts, histograms }
+}
+
+/// Which list the newest sample is in, and where.
+pub(super) enum Found {
+    Float(usize),
+    Hist(usize),
+}
+
+/// Walks one series forward, giving the newest sample at each time.
+pub(super) struct Newest<'a> {
+    series: &'a Series,
+    lookback: i64,
+    floats: usize,
+    histograms: usize,
+}
+
+impl<'a> Newest<'a> {
+    pub(super) fn new(series: &'a Series, lookback: i64) -> Self {
+        Newest { series, lookback, floats: 0, histograms: 0 }
+    }
+
+    /// The newest sample in `(time - lookback, time]`; none when the series ended. Times ascend.
+    pub(super) fn at(&mut self, time: i64) -> Option<Found> {
+        let (times, histograms) = (&self.series.timestamps_ms, &self.series.histograms);
+        while self.floats < times.len() && times[self.floats] <= time {
+            self.floats += 1;
+        }
+        while self.histograms < histograms.len() && histograms[self.histograms].timestamp_ms <= time
+        {
+            self.histograms += 1;
+        }
+        let float = self.floats.checked_sub(1).map(|i| (times[i], i));
+        let histogram: Option<(i64, usize)> =
+            self.histograms.checked_sub(1).map(|i| (histograms[i].timestamp_ms, i));
+        let in_reach = |taken: i64| taken > time - self.lookback;
+        match (float, histogram) {
+            (Some((taken, i)), other) if other.is_none_or(|(t, _)| t < taken) => {
+                (in_reach(taken) && !is_stale(self.series.values[i])).then_some(Found::Float(i))
+            }
+            (_, Some((taken, i))) => {
+                let sample: &HistogramSample = &histograms[i];
+                (in_reach(taken) && !sample.histogram.is_stale()).then_some(Found::Hist(i))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bounds and cancellation.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use promql::testing::MemorySource;
+use promql::{Context, Engine, Limits, QueryError};
+
+fn source() -> MemorySource {
+    let mut source = MemorySource::default();
+    source
+        .load("1s", &["m{i=\"1\"} 0+1x100", "m{i=\"2\"} 0+1x100", "m{i=\"3\"} 0+1x100"])
+        .expect("the notation is valid");
+    source
+}
+
+fn run(limits: Limits, context: &Context) -> Result<promql::QueryResult, QueryError> {
+    Engine::new(limits).range(&source(), "sum(rate(m[10s]))", (0, 100_000), 1000, context)
+}
+
+#[test]
+fn a_query_within_its_limits_answers() {
+    assert!(run(Limits::default(), &Context::default()).is_ok());
+}
+
+#[test]
+fn too_many_samples_series_or_steps_are_refused() {
+    let cases = [
+        Limits { samples_max: 100, ..Limits::default() },
+        Limits { series_max: 2, ..Limits::default() },
+        Limits { steps_max: 100, ..Limits::default() },
+    ];
+    for limits in cases {
+        let result = run(limits.clone(), &Context::default());
+        assert!(matches!(result, Err(QueryError::TooMuch(_))), "{limits:?}: {result:?}");
+    }
+}
+
+#[test]
+fn a_cancelled_query_stops() {
+    let context = Context { cancel: Arc::new(AtomicBool::new(true)), deadline: None };
+    assert!(matches!(run(Limits::default(), &context), Err(QueryError::Cancelled)));
+}
+
+#[test]
+fn a_query_past_its_deadline_stops() {
+    let context = Context { deadline: Some(Instant::now()), ..Context::default() };
+    assert!(matches!(run(Limits::default(), &context), Err(QueryError::Timeout)));
+    let limits = Limits { timeout: Duration::ZERO, ..Limits::default() };
+    assert!(matches!(run(limits, &Context::default()), Err(QueryError::Timeout)));
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Integration tests: Prometheus' own test suite where it is present, and ours.
+
+mod compare;
+mod limits;
+mod round_trip;
+mod script;
+mod suite;

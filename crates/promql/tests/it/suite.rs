@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Runs `.test` files, counts every evaluation, and holds what was reached as a floor.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use promql::testing::MemorySource;
+use promql::{Context, Engine, QueryError, QueryValue, ValueType};
+
+use crate::compare;
+use crate::script::{self, Command, Eval};
+
+/// Files whose evaluations together must pass at 80 % or more.
+const CORE: [&str; 10] = [
+    "aggregators",
+    "functions",
+    "operators",
+    "selectors",
+    "literals",
+    "staleness",
+    "at_modifier",
+    "range_queries",
+    "histograms",
+    "subquery",
+];
+
+#[derive(Default)]
+struct Score {
+    passed: usize,
+    total: usize,
+    failures: Vec<String>,
+}
+
+fn run_file(path: &Path) -> Score {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let mut score = Score::default();
+    let mut source = MemorySource::default();
+    for command in script::parse(&text) {
+        match command {
+            Command::Clear => source.clear(),
+            Command::Load { interval, lines, native } => {
+                if let Err(e) = source.load(&interval, &lines) {
+                    score.failures.push(format!("load: {e}"));
+                }
+                if native {
+                    source.add_native_from_classic();
+                }
+            }
+            Command::Broken(what) => {
+                score.total += 1;
+                score.failures.push(format!("not understood: {what}"));
+            }
+            Command::Eval(eval) => {
+                score.total += 1;
+                match run_eval(&source, &eval) {
+                    Ok(()) => score.passed += 1,
+                    Err(e) => {
+                        score.failures.push(format!("line {}: {}: {e}", eval.line, eval.query));
+                    }
+                }
+            }
+        }
+    }
+    score
+}
+
+fn run_eval(source: &MemorySource, eval: &Eval) -> Result<(), String> {
+    let engine = Engine::default();
+    let context = Context::default();
+    let result = match eval.step {
+        0 => engine.instant(source, &eval.query, eval.start, &context),
+        step => engine.range(source, &eval.query, (eval.start, eval.end), step, &context),
+    };
+    let result = match (result, &eval.expect.fail) {
+        (Ok(_), Some(_)) => return Err("expected a failure".into()),
+        (Ok(result), None) => result,
+        (Err(e), None) => return Err(format!("failed: {e}")),
+        (Err(e), Some(want)) => {
+            let message = match &e {
+                QueryError::Parse(e) => e.message.clone(),
+                e => e.to_string(),
+            };
+            return match want.matches(&message) {
+                true => Ok(()),
+                false => Err(format!("failed with another message: {message}")),
+            };
+        }
+    };
+    compare::notes(&eval.expect, &result)?;
+    compare::value(eval, &result.value)?;
+    if eval.step == 0 && !eval.expect.ordered {
+        again_as_range(&engine, source, eval, &result.value)?;
+    }
+    Ok(())
+}
+
+/// An instant query must give the same as the middle step of a range query.
+fn again_as_range(
+    engine: &Engine,
+    source: &MemorySource,
+    eval: &Eval,
+    instant: &QueryValue,
+) -> Result<(), String> {
+    let expr = promql::parse(&eval.query).map_err(|e| e.to_string())?;
+    if !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector)
+        || asks_bounds(&eval.query)
+    {
+        return Ok(());
+    }
+    const MINUTE: i64 = 60_000;
+    let span = (eval.start - MINUTE, eval.start + MINUTE);
+    let result = engine
+        .range(source, &eval.query, span, MINUTE, &Context::default())
+        .map_err(|e| format!("as a range query: {e}"))?;
+    let QueryValue::Matrix(mut matrix) = result.value else {
+        return Err("as a range query: not a matrix".into());
+    };
+    for entry in &mut matrix {
+        entry.points.retain(|p| p.timestamp_ms == eval.start);
+    }
+    matrix.retain(|e| !e.points.is_empty());
+    if let QueryValue::Scalar(want) = instant {
+        return match matrix.first().map(|e| &e.points[0].sample) {
+            Some(promql::Sample::Float(got)) if compare::almost_equal(*want, *got) => Ok(()),
+            got => Err(format!("as a range query: {got:?}")),
+        };
+    }
+    compare::series(&eval.expect, &matrix, eval.start, 1)
+        .map_err(|e| format!("as a range query: {e}"))
+}
+
+/// True when the answer depends on the query's own start, end or step.
+fn asks_bounds(query: &str) -> bool {
+    let lower = query.to_ascii_lowercase();
+    ["step()", "range()", "start()", "end()"].iter().any(|call| lower.contains(call))
+}
+
+fn upstream_dir() -> PathBuf {
+    match std::env::var_os("FOREGLOW_PROMQLTEST_DIR") {
+        Some(dir) => dir.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/promqltest"),
+    }
+}
+
+fn run_dir(dir: &Path) -> BTreeMap<String, Score> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .map(|entries| entries.flatten().map(|e| e.path()).collect())
+        .unwrap_or_default();
+    files.retain(|p| p.extension().is_some_and(|e| e == "test"));
+    files.sort();
+    let name = |p: &PathBuf| p.file_stem().map(|s| s.to_string_lossy().into_owned());
+    files.iter().map(|p| (name(p).unwrap_or_default(), run_file(p))).collect()
+}
+
+fn print(scores: &BTreeMap<String, Score>) -> (usize, usize) {
+    let show = std::env::var("FOREGLOW_PROMQLTEST_SHOW").unwrap_or_default();
+    let (mut passed, mut total) = (0, 0);
+    for (name, score) in scores {
+        println!("{name:<22} {:>5} of {:>5}", score.passed, score.total);
+        if show == *name || show == "all" {
+            score.failures.iter().for_each(|f| println!("    {f}"));
+        }
+        passed += score.passed;
+        total += score.total;
+    }
+    (passed, total)
+}
+
+#[test]
+fn our_own_cases_pass() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let scores = run_dir(&dir);
+    let (passed, total) = print(&scores);
+    let failures: Vec<&String> = scores.values().flat_map(|s| &s.failures).collect();
+    assert!(total > 0, "no cases of our own in {}", dir.display());
+    assert_eq!(passed, total, "{failures:#?}");
+}
+
+#[test]
+fn the_upstream_suite_passes_as_far_as_it_did() {
+    let dir = upstream_dir();
+    let scores = run_dir(&dir);
+    if scores.is_empty() {
+        println!("upstream's promqltest files are absent ({}); only our own ran", dir.display());
+        return;
+    }
+    let (passed, total) = print(&scores);
+    println!("promqltest: {passed} of {total} evaluations");
+    let core = scores.iter().filter(|(name, _)| CORE.contains(&name.as_str()));
+    let (p, t) = core.fold((0, 0), |(p, t), (_, s)| (p + s.passed, t + s.total));
+    assert!(p * 100 >= t * 80, "the core files pass {p} of {t}, fewer than 80 %");
+    for line in include_str!("../promqltest-floor.txt").lines() {
+        let Some((name, floor)) = line.split_once(' ') else { continue };
+        let Ok(floor) = floor.trim().parse::<usize>() else { continue };
+        let reached = scores.get(name).map_or(0, |s| s.passed);
+        assert!(reached >= floor, "{name} passes {reached}, it did {floor}");
+    }
+}
