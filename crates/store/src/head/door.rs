@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where metrics enter: translation, then the samples of one resource shard by shard.
+
+use std::sync::atomic::Ordering;
+
+use basics::UnixNano;
+use otlp_wire::ResourceView;
+
+use super::series::{Appended, Series};
+use super::{FamilyInfo, Head, HeadOptions, IngestReport, SHARDS};
+use crate::translate::{
+    Family, NativeHistogram, Options, Refusal, Refused, Report, Sink, Stamp, Translator,
+};
+
+/// A resolution cache and the samples on their way to the shards.
+#[derive(Debug)]
+pub(super) struct Door {
+    translator: Translator<SeriesRef>,
+    pending: [Vec<Pending>; SHARDS],
+}
+
+/// A resolved series.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeriesRef {
+    id: u32,
+    forecast: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    slot: u32,
+    time_ms: i64,
+    value: Value,
+}
+
+#[derive(Debug)]
+enum Value {
+    Sample(f64),
+    Delta(f64),
+    Histogram(Box<NativeHistogram>),
+    HistogramDelta(Box<NativeHistogram>),
+}
+
+impl Door {
+    pub(super) fn new(options: Options) -> Self {
+        Door { translator: Translator::new(options), pending: Default::default() }
+    }
+
+    /// Forgets what series resolve to.
+    pub(super) fn forget(&mut self) {
+        self.translator.clear();
+    }
+
+    pub(super) fn cache_bytes(&self) -> usize {
+        self.translator.cache_bytes()
+    }
+
+    /// Takes the metrics of one resource.
+    pub(super) fn ingest(
+        &mut self,
+        head: &Head,
+        resource: ResourceView<'_>,
+        received: UnixNano,
+    ) -> IngestReport {
+        let times = Times::around(received, &head.options);
+        let mut entering =
+            Entering { head, times, pending: &mut self.pending, refused: Refused::default() };
+        let mut translated = Report::default();
+        self.translator.translate_resource(resource, &mut entering, &mut translated);
+        let mut report = IngestReport {
+            points: translated.points,
+            cache_misses: translated.misses,
+            rejected: translated.refused,
+            ..IngestReport::default()
+        };
+        report.rejected.merge(&entering.refused);
+        let window_ms = head.options.out_of_order.as_millis() as i64;
+        for (number, pending) in self.pending.iter_mut().enumerate() {
+            if pending.is_empty() {
+                continue;
+            }
+            let mut shard = head.shards[number].write();
+            for sample in pending.drain(..) {
+                let series = shard.slot(sample.slot as usize);
+                count(&mut report, append(series, sample, window_ms));
+            }
+        }
+        head.samples.fetch_add(report.accepted, Ordering::Relaxed);
+        report
+    }
+}
+
+fn append(series: &mut Series, sample: Pending, window_ms: i64) -> Appended {
+    let time_ms = sample.time_ms;
+    match sample.value {
+        Value::Sample(value) => series.append(time_ms, value, window_ms),
+        Value::Delta(delta) => series.append_delta(time_ms, delta),
+        Value::Histogram(histogram) => {
+            series.append_histogram(time_ms, *histogram, false, window_ms)
+        }
+        Value::HistogramDelta(delta) => series.append_histogram(time_ms, *delta, true, window_ms),
+    }
+}
+
+fn count(report: &mut IngestReport, appended: Appended) {
+    match appended {
+        Appended::InOrder => report.accepted += 1,
+        Appended::OutOfOrder => {
+            report.accepted += 1;
+            report.out_of_order += 1;
+        }
+        Appended::Duplicate => report.duplicates += 1,
+        Appended::Conflict => report.rejected.add(Refusal::Conflict, 1),
+        Appended::TooOld => report.rejected.add(Refusal::TooOld, 1),
+    }
+}
+
+/// Which sample times are believed, Unix milliseconds.
+#[derive(Clone, Copy)]
+struct Times {
+    oldest: i64,
+    newest: i64,
+    newest_forecast: i64,
+}
+
+impl Times {
+    fn around(received: UnixNano, options: &HeadOptions) -> Times {
+        let now = (received / 1_000_000) as i64;
+        Times {
+            oldest: now - options.past_max.as_millis() as i64,
+            newest: now + options.future_max.as_millis() as i64,
+            newest_forecast: now + options.forecast_max.as_millis() as i64,
+        }
+    }
+
+    fn check(&self, time_ms: i64, forecast: bool) -> Result<(), Refusal> {
+        let newest = if forecast { self.newest_forecast } else { self.newest };
+        if time_ms > newest {
+            Err(Refusal::TooNew)
+        } else if time_ms < self.oldest {
+            Err(Refusal::TooOld)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The sink of one resource's translation.
+struct Entering<'e> {
+    head: &'e Head,
+    times: Times,
+    pending: &'e mut [Vec<Pending>; SHARDS],
+    refused: Refused,
+}
+
+impl Entering<'_> {
+    fn push(&mut self, series: SeriesRef, time_ms: i64, value: Value) {
+        match self.times.check(time_ms, series.forecast) {
+            Err(reason) => self.refused.add(reason, 1),
+            Ok(()) => {
+                let (shard, slot) = (series.id as usize % SHARDS, series.id / SHARDS as u32);
+                self.pending[shard].push(Pending { slot, time_ms, value });
+            }
+        }
+    }
+}
+
+impl Sink for Entering<'_> {
+    type Series = SeriesRef;
+
+    fn series(&mut self, labels: &[(&str, &str)]) -> Result<SeriesRef, Refusal> {
+        let forecasts = &self.head.options.forecast_labels;
+        let forecast = labels.iter().any(|(name, _)| forecasts.iter().any(|f| f == name));
+        Ok(SeriesRef { id: self.head.series_id(labels)?, forecast })
+    }
+
+    fn family(&mut self, family: Family<'_>) {
+        let known = self.head.families.read().get(family.name).is_some_and(|known| {
+            known.kind == family.kind && known.unit == family.unit && known.help == family.help
+        });
+        let mut families = match known {
+            true => return,
+            false => self.head.families.write(),
+        };
+        // As many families as series are possible; the same bound holds for both.
+        if families.len() < self.head.options.limits.series_max {
+            let (unit, help) = (family.unit.to_owned(), family.help.to_owned());
+            families.insert(family.name.to_owned(), FamilyInfo { kind: family.kind, unit, help });
+        }
+    }
+
+    fn sample(&mut self, series: &SeriesRef, stamp: Stamp, value: f64) {
+        let value = if stamp.delta { Value::Delta(value) } else { Value::Sample(value) };
+        self.push(*series, stamp.time_ms, value);
+    }
+
+    fn histogram(&mut self, series: &SeriesRef, stamp: Stamp, histogram: NativeHistogram) {
+        let histogram = Box::new(histogram);
+        let value = if stamp.delta {
+            Value::HistogramDelta(histogram)
+        } else {
+            Value::Histogram(histogram)
+        };
+        self.push(*series, stamp.time_ms, value);
+    }
+}

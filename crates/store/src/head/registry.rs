@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which series there are: labels to id, and postings from labels back to ids.
+//!
+//! A series is found by the xxh3-128 of its labels and then compared in full, so equal hashes do
+//! no harm. Strings are shared. Postings are one roaring bitmap per (label, value); a matcher that
+//! an absent label satisfies subtracts, any other intersects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use basics::labels::{Labels, MatchOp, Matcher};
+use hashbrown::{HashMap, HashSet, HashTable};
+use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::Xxh3;
+
+type ByValue = HashMap<Arc<str>, RoaringBitmap, foldhash::fast::RandomState>;
+
+/// All series by id; ids of removed series are used again.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    series: Vec<Option<Known>>,
+    free: Vec<u32>,
+    by_hash: HashTable<u32>,
+    postings: BTreeMap<Arc<str>, ByValue>,
+    all: RoaringBitmap,
+    symbols: HashSet<Arc<str>, foldhash::fast::RandomState>,
+}
+
+#[derive(Debug)]
+struct Known {
+    hash: u128,
+    labels: Labels,
+}
+
+/// Hash of a sorted label set.
+fn hash_of<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> u128 {
+    let mut hasher = Xxh3::new();
+    for (name, value) in labels {
+        // 0xff is in no UTF-8 text, so no two sets read the same.
+        hasher.update(name.as_bytes());
+        hasher.update(&[0xff]);
+        hasher.update(value.as_bytes());
+        hasher.update(&[0xff]);
+    }
+    hasher.digest128()
+}
+
+impl Registry {
+    /// Number of series.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len() as usize
+    }
+
+    /// The series with exactly these labels (sorted by name).
+    pub(crate) fn find(&self, labels: &[(&str, &str)]) -> Option<u32> {
+        let hash = hash_of(labels.iter().copied());
+        self.find_hashed(hash, labels)
+    }
+
+    fn find_hashed(&self, hash: u128, labels: &[(&str, &str)]) -> Option<u32> {
+        let equal = |id: &u32| {
+            let known = self.series[*id as usize].as_ref();
+            known.is_some_and(|known| {
+                known.hash == hash && known.labels.iter().eq(labels.iter().copied())
+            })
+        };
+        self.by_hash.find(hash as u64, equal).copied()
+    }
+
+    /// The series with exactly these labels (sorted by name), made when missing.
+    pub(crate) fn find_or_insert(&mut self, labels: &[(&str, &str)]) -> u32 {
+        let hash = hash_of(labels.iter().copied());
+        if let Some(id) = self.find_hashed(hash, labels) {
+            return id;
+        }
+        let pairs: Vec<(Arc<str>, Arc<str>)> =
+            labels.iter().map(|(n, v)| (self.symbol(n), self.symbol(v))).collect();
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.series.push(None);
+            self.series.len() as u32 - 1
+        });
+        for (name, value) in &pairs {
+            let by_value = self.postings.entry(name.clone()).or_default();
+            by_value.entry(value.clone()).or_default().insert(id);
+        }
+        self.all.insert(id);
+        self.series[id as usize] = Some(Known { hash, labels: Labels::new(pairs) });
+        let series = &self.series;
+        self.by_hash.insert_unique(hash as u64, id, |id| {
+            series[*id as usize].as_ref().map_or(0, |known| known.hash as u64)
+        });
+        id
+    }
+
+    /// Forgets a series; its id may be given to another one.
+    pub(crate) fn remove(&mut self, id: u32) {
+        let Some(known) = self.series.get_mut(id as usize).and_then(Option::take) else { return };
+        if let Ok(entry) = self.by_hash.find_entry(known.hash as u64, |other| *other == id) {
+            entry.remove();
+        }
+        self.all.remove(id);
+        for (name, value) in known.labels.pairs() {
+            if let Some(by_value) = self.postings.get_mut(name) {
+                if let Some(ids) = by_value.get_mut(value) {
+                    ids.remove(id);
+                    if ids.is_empty() {
+                        by_value.remove(value);
+                    }
+                }
+                if by_value.is_empty() {
+                    self.postings.remove(name);
+                }
+            }
+        }
+        self.free.push(id);
+    }
+
+    /// Lets go of strings no series uses any more.
+    pub(crate) fn drop_unused_symbols(&mut self) {
+        self.symbols.retain(|symbol| Arc::strong_count(symbol) > 1);
+    }
+
+    fn symbol(&mut self, text: &str) -> Arc<str> {
+        self.symbols.get_or_insert_with(text, |text| Arc::from(text)).clone()
+    }
+
+    /// Labels of a series.
+    pub(crate) fn labels(&self, id: u32) -> Option<&Labels> {
+        self.series.get(id as usize)?.as_ref().map(|known| &known.labels)
+    }
+
+    /// Ids of the series that satisfy every matcher.
+    pub(crate) fn select(&self, matchers: &[Matcher]) -> RoaringBitmap {
+        let mut found: Option<RoaringBitmap> = None;
+        let (absent_fails, absent_passes): (Vec<&Matcher>, Vec<&Matcher>) =
+            matchers.iter().partition(|matcher| !matcher.matches(""));
+        for matcher in absent_fails {
+            let ids = self.with_value(matcher, true);
+            match &mut found {
+                Some(found) => *found &= ids,
+                None => found = Some(ids),
+            }
+        }
+        let mut found = found.unwrap_or_else(|| self.all.clone());
+        for matcher in absent_passes {
+            found -= self.with_value(matcher, false);
+        }
+        found
+    }
+
+    /// Series that have the matcher's label with a value that does (`wanted`) or does not match.
+    fn with_value(&self, matcher: &Matcher, wanted: bool) -> RoaringBitmap {
+        let Some(by_value) = self.postings.get(&*matcher.name) else {
+            return RoaringBitmap::new();
+        };
+        let exact = match matcher.op {
+            MatchOp::Equal => wanted,
+            MatchOp::NotEqual => !wanted,
+            MatchOp::Regex | MatchOp::NotRegex => false,
+        };
+        if exact && !matcher.value.is_empty() {
+            return by_value.get(&*matcher.value).cloned().unwrap_or_default();
+        }
+        let mut ids = RoaringBitmap::new();
+        for (value, with_it) in by_value {
+            if matcher.matches(value) == wanted {
+                ids |= with_it;
+            }
+        }
+        ids
+    }
+
+    /// Names of all labels of the series `among` (all without), ascending.
+    pub(crate) fn label_names(&self, among: Option<&RoaringBitmap>) -> Vec<Arc<str>> {
+        let has = |by_value: &ByValue| match among {
+            None => true,
+            Some(among) => by_value.values().any(|ids| !ids.is_disjoint(among)),
+        };
+        let names = self.postings.iter().filter(|(_, by_value)| has(by_value));
+        names.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Values of a label among the series `among` (all without), ascending.
+    pub(crate) fn label_values(&self, name: &str, among: Option<&RoaringBitmap>) -> Vec<Arc<str>> {
+        let Some(by_value) = self.postings.get(name) else { return Vec::new() };
+        let has = |ids: &RoaringBitmap| among.is_none_or(|among| !ids.is_disjoint(among));
+        let mut values: Vec<Arc<str>> =
+            by_value.iter().filter(|(_, ids)| has(ids)).map(|(value, _)| value.clone()).collect();
+        values.sort_unstable();
+        values
+    }
+
+    /// Number of series by metric name, and of values by label name: most first, at most `limit`.
+    #[expect(clippy::type_complexity, reason = "two lists of (what, how many)")]
+    pub(crate) fn cardinality(&self, limit: usize) -> (Vec<(Arc<str>, u64)>, Vec<(Arc<str>, u64)>) {
+        let top = |mut counts: Vec<(Arc<str>, u64)>| {
+            counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            counts.truncate(limit);
+            counts
+        };
+        let names = self.postings.get(basics::labels::METRIC_NAME);
+        let by_name = names.into_iter().flatten().map(|(v, ids)| (v.clone(), ids.len())).collect();
+        let by_label =
+            self.postings.iter().map(|(name, values)| (name.clone(), values.len() as u64));
+        (top(by_name), top(by_label.collect()))
+    }
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+//! OTLP metrics as Prometheus series: one implementation for the store and for remote write.
+//!
+//! In: a metrics [`Payload`]. Out: calls on a [`Sink`]: `series` once for each label set met for
+//! the first time, then `sample` (or `histogram`) for each value, in the payload's order, so that
+//! the samples of one series keep theirs. What a series resolves to (an id, encoded labels) is the
+//! sink's; the [`Translator`] remembers it under the raw bytes of resource, scope, metric identity
+//! and attributes, compared exactly: labels are decoded on a miss only.
+//!
+//! A point that cannot be translated is counted under its [`Refusal`] and costs no other point
+//! anything. Bounds: [`Options::cache_bytes_max`]; beyond it the cache starts anew.
+//! Source: OpenTelemetry specification, "Prometheus and OpenMetrics compatibility", and the
+//! behaviour of the Go collector's translator.
+
+mod cache;
+mod labels;
+mod names;
+mod native;
+mod points;
+#[cfg(test)]
+mod tests;
+
+use otlp_wire::{ExemplarView, Payload};
+
+pub use cache::Translator;
+pub use names::{NameContext, info_label_name, label_name, metric_name, number_label, unit_name};
+pub use native::NativeHistogram;
+
+/// Prometheus' staleness marker: a NaN with this payload says that a series has ended.
+pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+
+/// Which resource attributes become labels of each series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResourceLabels {
+    /// None: they are in `target_info` only.
+    None,
+    /// All, as if they were the point's own, over which they win
+    /// (`resource_to_telemetry_conversion`).
+    All {
+        /// Leaves out `service.name`, `service.namespace` and `service.instance.id`.
+        without_service: bool,
+    },
+    /// Those listed, where the point has no such label; `service.*` covers all that begin so.
+    Promoted(Vec<String>),
+}
+
+/// How metrics are translated.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Append unit and type to names (`_bytes`, `_total`).
+    pub suffixes: bool,
+    /// Put before each name.
+    pub namespace: String,
+    /// Resource attributes as labels.
+    pub resource_labels: ResourceLabels,
+    /// Give `environment` from `deployment.environment(.name)` where it is absent.
+    pub fill_environment: bool,
+    /// `otel_scope_name`, `otel_scope_version` and the scope's attributes as labels.
+    pub scope_labels: bool,
+    /// Write `target_info`.
+    pub target_info: bool,
+    /// Labels for all series, where absent.
+    pub external_labels: Vec<(String, String)>,
+    /// Pass deltas on (the sink adds them up) instead of refusing them.
+    pub accept_deltas: bool,
+    /// Most bytes the cache may hold; then it starts anew. 64 MiB: about 100,000 points of a dozen
+    /// attributes.
+    pub cache_bytes_max: usize,
+}
+
+impl Options {
+    /// As the embedded store keeps series; the identity of everything stored depends on it.
+    pub fn for_store() -> Self {
+        let promoted = [
+            "service.*",
+            "deployment.environment",
+            "deployment.environment.name",
+            "environment",
+            "data_plane_id",
+            "host.name",
+            "k8s.namespace.name",
+            "k8s.deployment.name",
+            "k8s.pod.name",
+        ];
+        Options {
+            resource_labels: ResourceLabels::Promoted(promoted.map(str::to_owned).to_vec()),
+            fill_environment: true,
+            accept_deltas: true,
+            ..Options::for_remote_write()
+        }
+    }
+
+    /// As the Go collector's remote write exporter does by default.
+    pub fn for_remote_write() -> Self {
+        Options {
+            suffixes: true,
+            namespace: String::new(),
+            resource_labels: ResourceLabels::None,
+            fill_environment: false,
+            scope_labels: true,
+            target_info: true,
+            external_labels: Vec::new(),
+            accept_deltas: false,
+            cache_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// Prometheus' metric types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MetricKind {
+    /// Goes up and down.
+    Gauge,
+    /// Goes up, or starts anew.
+    Counter,
+    /// `_bucket`, `_sum` and `_count`, or a native histogram.
+    Histogram,
+    /// Quantiles, `_sum` and `_count`.
+    Summary,
+}
+
+impl MetricKind {
+    /// As in Prometheus' metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            MetricKind::Gauge => "gauge",
+            MetricKind::Counter => "counter",
+            MetricKind::Histogram => "histogram",
+            MetricKind::Summary => "summary",
+        }
+    }
+}
+
+/// What is known about a metric family.
+#[derive(Clone, Copy, Debug)]
+pub struct Family<'a> {
+    /// Name without `_bucket`, `_sum`, `_count`.
+    pub name: &'a str,
+    /// Type.
+    pub kind: MetricKind,
+    /// Unit as Prometheus writes it.
+    pub unit: &'a str,
+    /// Description.
+    pub help: &'a str,
+}
+
+/// When a value was taken and how it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// When it was taken, Unix milliseconds.
+    pub time_ms: i64,
+    /// When it started counting, Unix milliseconds; 0 = unknown.
+    pub start_ms: i64,
+    /// It counts since the sample before instead of since the start.
+    pub delta: bool,
+}
+
+/// Where translated series go.
+pub trait Sink {
+    /// What a label set resolves to.
+    type Series;
+
+    /// Resolves a label set, `__name__` included, sorted by name, no empty values. Called again
+    /// for a known one after the cache started anew.
+    ///
+    /// # Errors
+    /// The reason why there will be no such series; remembered like a success.
+    fn series(&mut self, labels: &[(&str, &str)]) -> Result<Self::Series, Refusal>;
+
+    /// Tells about a family, once before its first series (and again after a new start).
+    fn family(&mut self, family: Family<'_>) {
+        let _ = family;
+    }
+
+    /// One value of a series; [`STALE`] when it has ended.
+    fn sample(&mut self, series: &Self::Series, stamp: Stamp, value: f64);
+
+    /// One native histogram of a series.
+    fn histogram(&mut self, series: &Self::Series, stamp: Stamp, histogram: NativeHistogram);
+
+    /// An exemplar of the value (or the bucket) passed just before.
+    fn exemplar(&mut self, series: &Self::Series, exemplar: ExemplarView<'_>) {
+        let _ = (series, exemplar);
+    }
+}
+
+/// Why a point or a sample was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// No valid character is left of the metric's name.
+    MetricName,
+    /// An attribute has an empty key.
+    LabelName,
+    /// The metric holds no data of a known type, or the point no value.
+    NoData,
+    /// The temporality is unspecified, or delta where only cumulative is taken.
+    Temporality,
+    /// Counts and bounds of a histogram do not fit together.
+    Buckets,
+    /// An exponential histogram is coarser than Prometheus can hold.
+    Scale,
+    /// The most series are there already.
+    SeriesLimit,
+    /// The series would have too many labels.
+    LabelsLimit,
+    /// A label's name or value is too long.
+    LabelLength,
+    /// Older than the out-of-order window.
+    TooOld,
+    /// Too far in the future.
+    TooNew,
+    /// Another value is there at the same time.
+    Conflict,
+}
+
+impl Refusal {
+    /// All reasons, in the order of [`Refused`].
+    pub const ALL: [Refusal; 12] = [
+        Refusal::MetricName,
+        Refusal::LabelName,
+        Refusal::NoData,
+        Refusal::Temporality,
+        Refusal::Buckets,
+        Refusal::Scale,
+        Refusal::SeriesLimit,
+        Refusal::LabelsLimit,
+        Refusal::LabelLength,
+        Refusal::TooOld,
+        Refusal::TooNew,
+        Refusal::Conflict,
+    ];
+
+    /// Short name, used as a metric label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refusal::MetricName => "metric_name",
+            Refusal::LabelName => "label_name",
+            Refusal::NoData => "no_data",
+            Refusal::Temporality => "temporality",
+            Refusal::Buckets => "buckets",
+            Refusal::Scale => "scale",
+            Refusal::SeriesLimit => "series_limit",
+            Refusal::LabelsLimit => "labels_limit",
+            Refusal::LabelLength => "label_length",
+            Refusal::TooOld => "too_old",
+            Refusal::TooNew => "too_new",
+            Refusal::Conflict => "conflict",
+        }
+    }
+}
+
+/// Counts by [`Refusal`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused([u64; Refusal::ALL.len()]);
+
+impl Refused {
+    /// Counts `count` more.
+    pub fn add(&mut self, reason: Refusal, count: u64) {
+        self.0[reason as usize] += count;
+    }
+
+    /// Adds all counts of `other`.
+    pub fn merge(&mut self, other: &Refused) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+
+    /// The count of one reason.
+    pub fn get(&self, reason: Refusal) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// The sum.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Reasons with their counts, zeros left out.
+    pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> {
+        Refusal::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    }
+}
+
+/// What a translation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Data points translated.
+    pub points: u64,
+    /// Points whose series were not in the cache.
+    pub misses: u64,
+    /// Points not translated, or some of whose series the sink refused.
+    pub refused: Refused,
+}
+
+impl<S> Translator<S> {
+    /// Translates all metrics of a payload; nothing for other signals.
+    pub fn translate(&mut self, payload: &Payload, sink: &mut impl Sink<Series = S>) -> Report {
+        let mut report = Report::default();
+        if payload.signal() == otlp_wire::Signal::Metrics {
+            for resource in payload.metrics() {
+                self.translate_resource(resource, sink, &mut report);
+            }
+        }
+        report
+    }
+}

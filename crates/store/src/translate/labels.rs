@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The labels of a point, from resource, scope and attributes. Runs only for series not met before.
+
+use std::collections::BTreeMap;
+
+use otlp_wire::{Attrs, ResourceView, ScopeView};
+
+use super::names::{info_label_name, label_name};
+use super::{Options, Refusal, ResourceLabels};
+
+/// Sorted by name, each once, no empty value.
+pub(crate) type LabelMap = BTreeMap<String, String>;
+
+/// Resource attributes that make up `job` and `instance` and say nothing new in `target_info`.
+const IDENTIFYING: [&str; 3] = ["service.name", "service.namespace", "service.instance.id"];
+
+/// Where `environment` is taken from when a resource has none: the current name first.
+const ENVIRONMENT: [&str; 2] = ["deployment.environment.name", "deployment.environment"];
+
+/// What a resource gives to all its points.
+#[derive(Debug, Default)]
+pub(crate) struct ResourcePart {
+    job: String,
+    instance: String,
+    /// Labels a point gets unless it has them itself.
+    fallback: LabelMap,
+    /// Attributes copied to each point as if they were its own; they win over the point's.
+    copied: BTreeMap<String, String>,
+    /// Labels of `target_info`, if it is to be written.
+    pub info: Option<LabelMap>,
+}
+
+/// Text of each attribute by key; the first of equal keys wins, empty values count as absent.
+fn texts(attrs: Attrs<'_>) -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
+    for (key, value) in attrs {
+        let text = value.text();
+        if !text.is_empty() {
+            texts.entry(key.to_owned()).or_insert_with(|| text.into_owned());
+        }
+    }
+    texts
+}
+
+impl ResourcePart {
+    pub(crate) fn new(resource: ResourceView<'_>, options: &Options) -> Result<Self, Refusal> {
+        let all = texts(resource.attrs());
+        let get = |key: &str| all.get(key).cloned().unwrap_or_default();
+        let (name, namespace) = (get("service.name"), get("service.namespace"));
+        let job = match (name.is_empty(), namespace.is_empty()) {
+            (false, false) => format!("{namespace}/{name}"),
+            _ => name,
+        };
+        let mut part =
+            ResourcePart { job, instance: get("service.instance.id"), ..Self::default() };
+        match &options.resource_labels {
+            ResourceLabels::None => {}
+            ResourceLabels::All { without_service } => {
+                part.copied = all.clone();
+                if *without_service {
+                    part.copied.retain(|key, _| !IDENTIFYING.contains(&key.as_str()));
+                }
+            }
+            ResourceLabels::Promoted(keys) => {
+                let promoted = all.iter().filter(|(key, _)| keys.iter().any(|k| covers(k, key)));
+                for (key, value) in promoted {
+                    let name = label_name(key).ok_or(Refusal::LabelName)?;
+                    part.fallback.entry(name).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        if options.fill_environment
+            && let Some(value) = ENVIRONMENT.iter().find_map(|key| all.get(*key))
+        {
+            part.fallback.entry("environment".to_owned()).or_insert_with(|| value.clone());
+        }
+        part.info = options.target_info.then(|| info_labels(&all, &part, options)).flatten();
+        Ok(part)
+    }
+
+    fn identify(&self, labels: &mut LabelMap) {
+        for (name, value) in [("job", &self.job), ("instance", &self.instance)] {
+            if !value.is_empty() {
+                labels.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+}
+
+/// Whether an entry of the promotion list (`host.name`, `service.*`) covers a key.
+fn covers(entry: &str, key: &str) -> bool {
+    match entry.strip_suffix('*') {
+        Some(prefix) => key.starts_with(prefix),
+        None => key == entry,
+    }
+}
+
+/// Labels of `target_info`: none when the resource has nothing to tell or no identity.
+fn info_labels(
+    all: &BTreeMap<String, String>,
+    part: &ResourcePart,
+    options: &Options,
+) -> Option<LabelMap> {
+    let told: Vec<_> = all.iter().filter(|(key, _)| !IDENTIFYING.contains(&key.as_str())).collect();
+    if told.is_empty() || part.job.is_empty() && part.instance.is_empty() {
+        return None;
+    }
+    let mut labels = LabelMap::new();
+    for (key, value) in told {
+        // A key without a valid name is left out: one odd attribute must not cost the others.
+        if let Some(name) = info_label_name(key) {
+            join(&mut labels, name, value);
+        }
+    }
+    part.identify(&mut labels);
+    add_external(&mut labels, options);
+    Some(labels)
+}
+
+/// The labels a scope gives to all its points.
+pub(crate) fn scope_labels(scope: ScopeView<'_>, options: &Options) -> LabelMap {
+    let mut labels = LabelMap::new();
+    if !options.scope_labels {
+        return labels;
+    }
+    for (name, value) in
+        [("otel_scope_name", scope.name()), ("otel_scope_version", scope.version())]
+    {
+        if !value.is_empty() {
+            labels.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    for (key, value) in texts(scope.attrs()) {
+        if let Some(name) = label_name(&format!("otel_scope_{key}")) {
+            join(&mut labels, name, &value);
+        }
+    }
+    labels
+}
+
+/// The labels of one point, without the metric name, `le` and `quantile`.
+pub(crate) fn point_labels(
+    attrs: Attrs<'_>,
+    resource: &ResourcePart,
+    scope: &LabelMap,
+    options: &Options,
+) -> Result<LabelMap, Refusal> {
+    let mut all = texts(attrs);
+    all.extend(resource.copied.iter().map(|(key, value)| (key.clone(), value.clone())));
+    let mut labels = LabelMap::new();
+    for (key, value) in &all {
+        join(&mut labels, label_name(key).ok_or(Refusal::LabelName)?, value);
+    }
+    for (name, value) in &resource.fallback {
+        labels.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    labels.extend(scope.iter().map(|(name, value)| (name.clone(), value.clone())));
+    resource.identify(&mut labels);
+    add_external(&mut labels, options);
+    Ok(labels)
+}
+
+/// Adds a label; a second, different value under the same name is joined by `;`.
+fn join(labels: &mut LabelMap, name: String, value: &str) {
+    match labels.get_mut(&name) {
+        Some(before) if before != value => {
+            before.push(';');
+            before.push_str(value);
+        }
+        Some(_) => {}
+        None => {
+            labels.insert(name, value.to_owned());
+        }
+    }
+}
+
+fn add_external(labels: &mut LabelMap, options: &Options) {
+    for (name, value) in &options.external_labels {
+        if !value.is_empty() {
+            labels.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+}

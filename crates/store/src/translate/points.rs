@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The points of each type: which series they have and which value goes to which.
+//!
+//! Order of a point's series: histogram = buckets ascending, `+Inf`, `_count`, `_sum` if given;
+//! summary = quantiles as sent, `_count`, `_sum`; all others one.
+
+use otlp_wire::{
+    Data, ExemplarView, ExponentialHistogramPoint, HistogramPoint, NumberPoint, PackedF64,
+    PointView, SummaryPoint, Temporality, Views,
+};
+
+use super::cache::{Place, Resolved, Run};
+use super::names::number_label;
+use super::native::NativeHistogram;
+use super::{MetricKind, Refusal, STALE, Sink, Stamp};
+
+/// The type of a metric's series; none without data.
+pub(crate) fn kind_of(data: &Data<'_>) -> Option<MetricKind> {
+    Some(match data {
+        Data::Empty => return None,
+        Data::Gauge { .. } | Data::Sum { monotonic: false, .. } => MetricKind::Gauge,
+        Data::Sum { monotonic: true, .. } => MetricKind::Counter,
+        Data::Histogram { .. } | Data::ExponentialHistogram { .. } => MetricKind::Histogram,
+        Data::Summary { .. } => MetricKind::Summary,
+    })
+}
+
+/// An OTLP gauge, as opposed to a sum that is stored as one.
+pub(crate) fn is_gauge(data: &Data<'_>) -> bool {
+    matches!(data, Data::Gauge { .. })
+}
+
+/// Writes all points of a metric.
+pub(crate) fn write<K: Sink>(
+    run: &mut Run<'_, K>,
+    place: &mut Place<'_, K::Series>,
+    data: Data<'_>,
+) {
+    match data {
+        Data::Empty => {}
+        Data::Gauge { points } => {
+            each(run, points, Some(false), |run, point, delta| number(run, place, point, delta))
+        }
+        Data::Sum { points, temporality, .. } => {
+            let delta = delta(run, temporality);
+            each(run, points, delta, |run, point, delta| number(run, place, point, delta));
+        }
+        Data::Histogram { points, temporality } => {
+            let delta = delta(run, temporality);
+            each(run, points, delta, |run, point, delta| histogram(run, place, point, delta));
+        }
+        Data::ExponentialHistogram { points, temporality } => {
+            let delta = delta(run, temporality);
+            each(run, points, delta, |run, point, delta| exponential(run, place, point, delta));
+        }
+        Data::Summary { points } => {
+            each(run, points, Some(false), |run, point, _| summary(run, place, point))
+        }
+    }
+}
+
+/// Whether values are deltas; none when the temporality is not taken.
+fn delta<K: Sink>(run: &Run<'_, K>, temporality: Temporality) -> Option<bool> {
+    match temporality {
+        Temporality::Cumulative => Some(false),
+        Temporality::Delta if run.accepts_deltas() => Some(true),
+        Temporality::Delta | Temporality::Unspecified => None,
+    }
+}
+
+fn each<'a, K: Sink, P: PointView<'a>>(
+    run: &mut Run<'_, K>,
+    points: Views<'a, P>,
+    delta: Option<bool>,
+    mut write: impl FnMut(&mut Run<'_, K>, &P, bool) -> Result<(), Refusal>,
+) where
+    Views<'a, P>: Iterator<Item = P>,
+{
+    for point in points {
+        let written = delta.ok_or(Refusal::Temporality).and_then(|delta| write(run, &point, delta));
+        match written {
+            Ok(()) => {
+                run.report.points += 1;
+                run.saw(ms(point.time()));
+            }
+            Err(reason) => run.report.refused.add(reason, 1),
+        }
+    }
+}
+
+fn ms(nanos: u64) -> i64 {
+    (nanos / 1_000_000) as i64
+}
+
+fn stamp<'a>(point: &impl PointView<'a>, delta: bool) -> Stamp {
+    Stamp { time_ms: ms(point.time()), start_ms: ms(point.start()), delta }
+}
+
+fn number<'a, K: Sink>(
+    run: &mut Run<'_, K>,
+    place: &mut Place<'_, K::Series>,
+    point: &NumberPoint<'a>,
+    delta: bool,
+) -> Result<(), Refusal> {
+    let stale = point.no_recorded_value();
+    let value = match point.value() {
+        _ if stale => STALE,
+        Some(value) => value.as_f64(),
+        None => return Err(Refusal::NoData),
+    };
+    let resolved = place.resolve(run, point.attrs(), &Shape::One);
+    let series = resolved.series[0].as_ref().map_err(|reason| *reason)?;
+    run.sink.sample(series, stamp(point, delta && !stale), value);
+    for exemplar in point.exemplars() {
+        run.sink.exemplar(series, exemplar);
+    }
+    Ok(())
+}
+
+fn histogram<K: Sink>(
+    run: &mut Run<'_, K>,
+    place: &mut Place<'_, K::Series>,
+    point: &HistogramPoint<'_>,
+    delta: bool,
+) -> Result<(), Refusal> {
+    let (bounds, counts) = (point.explicit_bounds(), point.bucket_counts());
+    let stale = point.no_recorded_value();
+    if !stale && counts.len() != 0 && counts.len() != bounds.len() + 1 {
+        return Err(Refusal::Buckets);
+    }
+    // A stale point usually comes without buckets: it ends whatever was there.
+    let shape = Shape::Buckets { bounds, sum: point.sum().is_some(), any: stale };
+    let resolved = place.resolve(run, point.attrs(), &shape);
+    if stale {
+        return all_stale(run, resolved, stamp(point, false));
+    }
+    let stamp = stamp(point, delta);
+    let mut running = 0u64;
+    let buckets = bounds.zip(counts.chain(std::iter::repeat(0)));
+    let finite = buckets.map(|(_, count)| {
+        running = running.saturating_add(count);
+        running as f64
+    });
+    let count = point.count() as f64;
+    let values = finite.chain([count, count]).chain(point.sum());
+    write_values(run, resolved, stamp, values)?;
+    bucket_exemplars(run, resolved, bounds, point.exemplars());
+    Ok(())
+}
+
+/// Gives each exemplar to the first bucket that holds its value.
+fn bucket_exemplars<'a, K: Sink>(
+    run: &mut Run<'_, K>,
+    resolved: &Resolved<K::Series>,
+    bounds: PackedF64<'_>,
+    exemplars: Views<'a, ExemplarView<'a>>,
+) {
+    for exemplar in exemplars {
+        let Some(value) = exemplar.value() else { continue };
+        let bucket = bounds.take_while(|bound| *bound < value.as_f64()).count();
+        if let Some(Ok(series)) = resolved.series.get(bucket) {
+            run.sink.exemplar(series, exemplar);
+        }
+    }
+}
+
+fn summary<K: Sink>(
+    run: &mut Run<'_, K>,
+    place: &mut Place<'_, K::Series>,
+    point: &SummaryPoint<'_>,
+) -> Result<(), Refusal> {
+    let quantiles: Vec<(f64, f64)> = point.quantiles().collect();
+    let stale = point.no_recorded_value();
+    let shape = Shape::Quantiles { quantiles: &quantiles, any: stale };
+    let resolved = place.resolve(run, point.attrs(), &shape);
+    if stale {
+        return all_stale(run, resolved, stamp(point, false));
+    }
+    let totals = [point.count() as f64, point.sum()];
+    let values = quantiles.iter().map(|(_, value)| *value).chain(totals);
+    write_values(run, resolved, stamp(point, false), values)
+}
+
+fn exponential<K: Sink>(
+    run: &mut Run<'_, K>,
+    place: &mut Place<'_, K::Series>,
+    point: &ExponentialHistogramPoint<'_>,
+    delta: bool,
+) -> Result<(), Refusal> {
+    let stale = point.no_recorded_value();
+    let histogram =
+        if stale { NativeHistogram::stale() } else { NativeHistogram::from_point(*point)? };
+    let resolved = place.resolve(run, point.attrs(), &Shape::One);
+    let series = resolved.series[0].as_ref().map_err(|reason| *reason)?;
+    run.sink.histogram(series, stamp(point, delta && !stale), histogram);
+    for exemplar in point.exemplars() {
+        run.sink.exemplar(series, exemplar);
+    }
+    Ok(())
+}
+
+/// Writes the values of a point to its series, in order; the first refusal counts for the point.
+fn write_values<K: Sink>(
+    run: &mut Run<'_, K>,
+    resolved: &Resolved<K::Series>,
+    stamp: Stamp,
+    values: impl Iterator<Item = f64>,
+) -> Result<(), Refusal> {
+    let mut outcome = Ok(());
+    for (series, value) in resolved.series.iter().zip(values) {
+        match series {
+            Ok(series) => run.sink.sample(series, stamp, value),
+            Err(reason) => outcome = outcome.and(Err(*reason)),
+        }
+    }
+    outcome
+}
+
+fn all_stale<K: Sink>(
+    run: &mut Run<'_, K>,
+    resolved: &Resolved<K::Series>,
+    stamp: Stamp,
+) -> Result<(), Refusal> {
+    write_values(run, resolved, stamp, std::iter::repeat(STALE))
+}
+
+/// Which series a point has beside what its attributes say.
+pub(crate) enum Shape<'a> {
+    One,
+    /// `any`: whatever was resolved last will do.
+    Buckets {
+        bounds: PackedF64<'a>,
+        sum: bool,
+        any: bool,
+    },
+    Quantiles {
+        quantiles: &'a [(f64, f64)],
+        any: bool,
+    },
+}
+
+impl Shape<'_> {
+    /// Number of series.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Shape::One => 1,
+            Shape::Buckets { bounds, sum, .. } => bounds.len() + 2 + usize::from(*sum),
+            Shape::Quantiles { quantiles, .. } => quantiles.len() + 2,
+        }
+    }
+
+    /// Whether the series resolved before are this shape's.
+    pub(crate) fn fits<S>(&self, resolved: &Resolved<S>) -> bool {
+        match self {
+            Shape::One => true,
+            Shape::Buckets { any: true, .. } | Shape::Quantiles { any: true, .. } => true,
+            Shape::Buckets { bounds, .. } => {
+                resolved.series.len() == self.count() && resolved.shape() == bounds.raw()
+            }
+            Shape::Quantiles { quantiles, .. } => {
+                let known = resolved.shape().chunks_exact(8);
+                let wanted = quantiles.iter().map(|(quantile, _)| quantile.to_le_bytes());
+                resolved.series.len() == self.count()
+                    && known.zip(wanted).all(|(known, wanted)| known == wanted)
+            }
+        }
+    }
+
+    /// Bytes to compare the next point's shape with.
+    pub(crate) fn key(&self) -> Box<[u8]> {
+        match self {
+            Shape::One => Box::default(),
+            Shape::Buckets { bounds, .. } => bounds.raw().into(),
+            Shape::Quantiles { quantiles, .. } => {
+                quantiles.iter().flat_map(|(quantile, _)| quantile.to_le_bytes()).collect()
+            }
+        }
+    }
+
+    /// Each series' name suffix and extra label.
+    pub(crate) fn each(&self, mut series: impl FnMut(&str, Option<(&str, &str)>)) {
+        match self {
+            Shape::One => series("", None),
+            Shape::Buckets { bounds, sum, .. } => {
+                for bound in bounds.chain([f64::INFINITY]) {
+                    series("_bucket", Some(("le", &number_label(bound))));
+                }
+                series("_count", None);
+                if *sum {
+                    series("_sum", None);
+                }
+            }
+            Shape::Quantiles { quantiles, .. } => {
+                for (quantile, _) in *quantiles {
+                    series("", Some(("quantile", &number_label(*quantile))));
+                }
+                series("_count", None);
+                series("_sum", None);
+            }
+        }
+    }
+}
