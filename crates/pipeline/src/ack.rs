@@ -14,10 +14,12 @@ use parking_lot::Mutex;
 
 use crate::budget::Permit;
 
+type Callback = Box<dyn FnOnce(Result<()>) + Send>;
+
 /// One waiting party, shared by all batches that carry a part of its data.
 pub struct Token {
     worst: Mutex<Option<Error>>,
-    callback: Mutex<Option<Box<dyn FnOnce(Result<()>) + Send>>>,
+    callback: Mutex<Option<Callback>>,
 }
 
 impl Token {

@@ -17,6 +17,8 @@ pub mod ledger;
 pub mod pass;
 pub mod runtime;
 pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use ack::{Acks, Token};
 pub use batch::{Batch, Encoded, Encoding, Meta};

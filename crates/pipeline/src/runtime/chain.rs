@@ -100,14 +100,9 @@ impl Chain {
         let mut batch = batch;
         for link in self.links.get(from..).unwrap_or_default() {
             match &link.kind {
-                LinkKind::Passes(passes) => match passes.edit(batch, &mut hand) {
-                    Ok(Some(edited)) => batch = edited,
-                    Ok(None) => return Ok(()),
-                    Err((batch, error, reason)) => {
-                        hand.ends(Fate::Dropped(reason));
-                        batch.settle(Err(error.clone()));
-                        return Err(error);
-                    }
+                LinkKind::Passes(passes) => match passes.edit(batch, &mut hand)? {
+                    Some(edited) => batch = edited,
+                    None => return Ok(()),
                 },
                 LinkKind::Watch(watch) => watch.see(&batch),
                 LinkKind::Stage(stage) => return stage.put(batch, hand, self.is_durable()).await,

@@ -57,20 +57,19 @@ impl Fused {
         self.members.push(next);
     }
 
-    /// `batch` after all passes; `None` when nothing of it is left, and its acks are settled.
+    /// `batch` after all passes; `None` when nothing of it is left.
     ///
     /// # Errors
-    /// The batch as it came, when a pass panicked on it.
-    pub fn edit(
-        &self,
-        batch: Batch,
-        hand: &mut InHand,
-    ) -> Result<Option<Batch>, (Batch, Error, Reason)> {
+    /// When a pass panicked on it. The acks are settled where no batch is given back.
+    pub fn edit(&self, batch: Batch, hand: &mut InHand) -> Result<Option<Batch>> {
         let mut passes = self.take();
         let scan = || edit(&batch.payload, &mut passes);
         let Ok(edited) = catch_unwind(AssertUnwindSafe(scan)) else {
             drop(passes);
-            return Err(self.panicked(batch));
+            let error = self.panicked();
+            hand.less(Fate::Dropped(Reason::Panic), batch.items());
+            batch.settle(Err(error.clone()));
+            return Err(error);
         };
         self.idle.lock().push(passes);
         let incoming = batch.items();
@@ -96,7 +95,7 @@ impl Fused {
         idle.unwrap_or_else(|| self.members.iter().map(|member| (member.make)()).collect())
     }
 
-    fn panicked(&self, batch: Batch) -> (Batch, Error, Reason) {
+    fn panicked(&self) -> Error {
         let ids: Vec<&str> = self.members.iter().map(|member| &*member.id).collect();
         let ids = ids.join(", ");
         if let Some(member) = self.members.first() {
@@ -104,6 +103,6 @@ impl Fused {
         }
         tracing::error!(processors = ids, "panicked on a batch, which is refused");
         // The same batch would do it again, so it must not come back.
-        (batch, Error::rejected(format!("processor panicked (one of {ids})")), Reason::Panic)
+        Error::rejected(format!("processor panicked (one of {ids})"))
     }
 }

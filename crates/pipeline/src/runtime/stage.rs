@@ -37,13 +37,16 @@ const REBUILD_PAUSE: Duration = Duration::from_secs(1);
 /// A batch in the queue; accounts for itself until the stage takes it.
 type Queued = (Batch, InHand);
 
+/// What the task needs to start.
+type Idle = (mpsc::Receiver<Queued>, Box<dyn Stage>);
+
 type Rebuild = Box<dyn Fn() -> Result<Box<dyn Stage>> + Send + Sync>;
 
 /// One stage of one pipeline.
 pub(crate) struct StageNode {
     pub id: Arc<str>,
     queue: mpsc::Sender<Queued>,
-    idle: Mutex<Option<(mpsc::Receiver<Queued>, Box<dyn Stage>)>>,
+    idle: Mutex<Option<Idle>>,
     rebuild: Rebuild,
     books: Books,
     pub meter: ProcessorMeter,
@@ -147,13 +150,13 @@ impl StageNode {
     pub async fn stop(&self, deadline: tokio::time::Instant) {
         self.closing.send_replace(true);
         let task = self.task.lock().take();
-        if let Some(mut task) = task {
-            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
-                task.abort();
-                // Aborted or, at the last moment, done: either way it no longer runs.
-                let _ = task.await;
-                tracing::error!(processor = &*self.id, "did not finish in time, data is lost");
-            }
+        if let Some(mut task) = task
+            && tokio::time::timeout_at(deadline, &mut task).await.is_err()
+        {
+            task.abort();
+            // Aborted or, at the last moment, done: either way it no longer runs.
+            let _ = task.await;
+            tracing::error!(processor = &*self.id, "did not finish in time, data is lost");
         }
         self.loses_all(Reason::Closed);
     }

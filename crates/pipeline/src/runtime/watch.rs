@@ -74,11 +74,11 @@ impl WatchNode {
     pub async fn stop(&self, deadline: tokio::time::Instant) {
         self.closing.send_replace(true);
         let task = self.task.lock().take();
-        if let Some(mut task) = task {
-            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
-                tracing::warn!(processor = &*self.id, "did not finish in time");
-                task.abort();
-            }
+        if let Some(mut task) = task
+            && tokio::time::timeout_at(deadline, &mut task).await.is_err()
+        {
+            tracing::warn!(processor = &*self.id, "did not finish in time");
+            task.abort();
         }
     }
 

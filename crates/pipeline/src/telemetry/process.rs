@@ -10,6 +10,9 @@ use basics::Clock;
 
 use super::Telemetry;
 
+/// Name, help, how to read it.
+type ProcessGauge = (&'static str, &'static str, fn() -> f64);
+
 /// Registers `otelcol_process_*`; uptime counts from now on `clock`.
 pub fn register_process(telemetry: &Telemetry, clock: &Clock) {
     let (clock, started) = (clock.clone(), clock.monotonic());
@@ -22,7 +25,7 @@ pub fn register_process(telemetry: &Telemetry, clock: &Clock) {
         &[],
         cpu_seconds,
     );
-    let gauges: [(&'static str, &'static str, fn() -> f64); 3] = [
+    let gauges: [ProcessGauge; 3] = [
         ("otelcol_process_memory_rss", "Resident memory in bytes.", || status_bytes(&["VmRSS:"])),
         ("otelcol_process_runtime_heap_alloc_bytes", "Resident anonymous memory in bytes.", || {
             status_bytes(&["RssAnon:"])
