@@ -15,13 +15,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use basics::{Clock, Error, Result};
-use otlp_wire::{Payload, Signal};
+use otlp_wire::{Pass, Payload, Signal};
 
 use crate::batch::{Batch, Meta};
 use crate::config::{Decoded, Diagnostics, Node};
 use crate::host::Host;
 use crate::ledger::Fate;
-use crate::pass::Pass;
 
 /// Takes batches at one place of the graph: the door of a pipeline, a stage's queue, a fan-out.
 #[async_trait]

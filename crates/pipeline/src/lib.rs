@@ -14,7 +14,6 @@ pub mod config;
 pub mod health;
 pub mod host;
 pub mod ledger;
-pub mod pass;
 pub mod runtime;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]

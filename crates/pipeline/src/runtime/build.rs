@@ -181,7 +181,8 @@ impl Builder<'_> {
             let panics = self.panics("processor", id);
             let kind = match made {
                 Processor::Pass(make) => {
-                    let member = Member { id: id.clone(), make, meter, panics };
+                    let (id, signal) = (id.clone(), pipeline.signal);
+                    let member = Member { id, make, meter, panics, signal };
                     match links.last_mut().map(|link| &mut link.kind) {
                         Some(LinkKind::Passes(fused)) if fused.may_follow(&member) => {
                             fused.push(member);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Neighbouring passes as one scan.
 //!
-//! A resource is edited by all fused passes before the elements under it. So a pass that reads its
-//! resource (`reads_context`) ends the fusion where a later one edits resources: otherwise it
-//! would see what the later one wrote.
+//! A resource is edited by all fused passes before the elements under it, a metric before its
+//! points. So a pass that reads what is above its elements (`reads_context`) ends the fusion where
+//! a later one may edit that: otherwise it would see what the later one wrote.
 //!
 //! Each worker at work has instances of its own, taken from a pool that grows to the number of
 //! workers; a panic throws the instances away, the batch is refused.
@@ -12,13 +12,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use basics::{Error, Result};
+use otlp_wire::{Edited, Pass, Scratch, Signal, Visits};
 
 use parking_lot::Mutex;
 
 use super::chain::InHand;
 use crate::batch::Batch;
 use crate::ledger::{Fate, Reason};
-use crate::pass::{Edited, Pass, edit};
 use crate::telemetry::{Counter, ProcessorMeter};
 
 type Make = Box<dyn Fn() -> Box<dyn Pass> + Send + Sync>;
@@ -29,14 +29,21 @@ pub(crate) struct Member {
     pub make: Make,
     pub meter: ProcessorMeter,
     pub panics: Counter,
+    pub signal: Signal,
 }
 
 /// Passes that run in one scan.
 pub(crate) struct Fused {
     members: Vec<Member>,
-    /// True when one of them reads its resource.
+    /// True when one of them reads its context.
     reads_context: bool,
-    idle: Mutex<Vec<Vec<Box<dyn Pass>>>>,
+    idle: Mutex<Vec<Instances>>,
+}
+
+/// What one worker scans with.
+struct Instances {
+    passes: Vec<Box<dyn Pass>>,
+    scratch: Scratch,
 }
 
 impl Fused {
@@ -49,7 +56,7 @@ impl Fused {
 
     /// True when `next` may run in the same scan as those that are here.
     pub fn may_follow(&self, next: &Member) -> bool {
-        !(self.reads_context && (next.make)().edits_resources())
+        !(self.reads_context && may_edit_context((next.make)().visits(), next.signal))
     }
 
     pub fn push(&mut self, next: Member) {
@@ -62,37 +69,42 @@ impl Fused {
     /// # Errors
     /// When a pass panicked on it. The acks are settled where no batch is given back.
     pub fn edit(&self, batch: Batch, hand: &mut InHand) -> Result<Option<Batch>> {
-        let mut passes = self.take();
-        let scan = || edit(&batch.payload, &mut passes);
+        let mut with = self.take();
+        let scan = || batch.payload.edit(&mut with.passes, &mut with.scratch);
         let Ok(edited) = catch_unwind(AssertUnwindSafe(scan)) else {
-            drop(passes);
             let error = self.panicked();
             hand.less(Fate::Dropped(Reason::Panic), batch.items());
             batch.settle(Err(error.clone()));
             return Err(error);
         };
-        self.idle.lock().push(passes);
-        let incoming = batch.items();
+        let mut items = batch.items();
+        for (member, dropped) in self.members.iter().zip(with.scratch.dropped()) {
+            member.meter.incoming(items);
+            items = items.saturating_sub(u64::from(*dropped));
+            member.meter.outgoing(items);
+        }
+        self.idle.lock().push(with);
         let left = match edited {
             Edited::Unchanged => Some(batch),
-            Edited::Changed(payload) => Some(batch.with_payload(payload)),
+            Edited::Changed(payload) => {
+                hand.less(Fate::Filtered, batch.items().saturating_sub(u64::from(payload.items())));
+                Some(batch.with_payload(payload))
+            }
             Edited::Empty => {
+                hand.less(Fate::Filtered, batch.items());
                 batch.settle(Ok(()));
                 None
             }
         };
-        let outgoing = left.as_ref().map_or(0, Batch::items);
-        hand.less(Fate::Filtered, incoming.saturating_sub(outgoing));
-        for member in &self.members {
-            member.meter.incoming(incoming);
-            member.meter.outgoing(outgoing);
-        }
         Ok(left)
     }
 
-    fn take(&self) -> Vec<Box<dyn Pass>> {
+    fn take(&self) -> Instances {
         let idle = self.idle.lock().pop();
-        idle.unwrap_or_else(|| self.members.iter().map(|member| (member.make)()).collect())
+        idle.unwrap_or_else(|| Instances {
+            passes: self.members.iter().map(|member| (member.make)()).collect(),
+            scratch: Scratch::new(),
+        })
     }
 
     fn panicked(&self) -> Error {
@@ -105,4 +117,10 @@ impl Fused {
         // The same batch would do it again, so it must not come back.
         Error::rejected(format!("processor panicked (one of {ids})"))
     }
+}
+
+/// Resources are above everything, metrics above points.
+fn may_edit_context(visits: Visits, signal: Signal) -> bool {
+    let includes = |part: Visits| visits.and(part) == visits;
+    includes(Visits::RESOURCES) || (signal == Signal::Metrics && includes(Visits::ITEMS))
 }

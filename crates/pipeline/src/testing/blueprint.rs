@@ -114,7 +114,8 @@ fn instance<B: 'static>(
 
 fn build<B: 'static>(config: Arc<dyn Any + Send + Sync>, context: Context) -> Result<B> {
     let made = config.downcast_ref::<Made<B>>();
-    made.ok_or_else(|| Error::invalid("not a component of a blueprint")).and_then(|it| (it.0)(context))
+    made.ok_or_else(|| Error::invalid("not a component of a blueprint"))
+        .and_then(|it| (it.0)(context))
 }
 
 /// A receiver through which a test sends.

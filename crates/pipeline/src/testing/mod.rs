@@ -57,7 +57,8 @@ pub fn payload(signal: Signal, name: &str, items: u32) -> Payload {
             let mut w = write::Logs::new();
             w.resource(|r| r.str("service.name", "test"));
             for i in 0..items {
-                let log = write::Log { time: u64::from(i) + 1, body: name.into(), ..<_>::default() };
+                let log =
+                    write::Log { time: u64::from(i) + 1, body: name.into(), ..<_>::default() };
                 w.log(&log, |a| a.int("n", i64::from(i)));
             }
             w.finish()
@@ -80,9 +81,14 @@ pub fn payload(signal: Signal, name: &str, items: u32) -> Payload {
     }
 }
 
+/// When the batches of [`batch`] were received: 2023-11-14T22:13:20Z. A log drops what is old by
+/// its clock, so tests with a manual clock set it to this.
+pub const RECEIVED: basics::UnixNano = 1_700_000_000_000_000_000;
+
 /// A batch of `items` data points.
 pub fn batch(items: u32) -> Batch {
-    Batch::new(payload(Signal::Metrics, "m", items), Arc::new(Meta::default()))
+    let meta = Meta { received: RECEIVED, ..Meta::default() };
+    Batch::new(payload(Signal::Metrics, "m", items), Arc::new(meta))
 }
 
 /// What was answered to one batch, and how often.

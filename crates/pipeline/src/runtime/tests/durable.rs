@@ -82,8 +82,7 @@ async fn a_log_that_refuses_is_a_refusal_at_the_door_and_nothing_is_delivered() 
 #[tokio::test]
 async fn a_disk_that_fails_is_never_acknowledged() {
     let (disk, host, input) = (TestFiles::new(), host(), TestReceiver::new());
-    let (store, other) =
-        (Recorder::durable(open(&disk, Options::default())), Recorder::new());
+    let (store, other) = (Recorder::durable(open(&disk, Options::default())), Recorder::new());
     let running = start(plan(&input, &store, &other), &host).await.unwrap();
     disk.inject(Fault::FailedSync);
     let (first, answer) = watched(batch(1));
@@ -97,8 +96,7 @@ async fn a_disk_that_fails_is_never_acknowledged() {
 #[tokio::test]
 async fn what_another_exporter_refuses_is_acknowledged_all_the_same_and_counted() {
     let (disk, host, input) = (TestFiles::new(), host(), TestReceiver::new());
-    let (store, other) =
-        (Recorder::durable(open(&disk, Options::default())), Recorder::new());
+    let (store, other) = (Recorder::durable(open(&disk, Options::default())), Recorder::new());
     other.fail(Some(Error::overloaded("sending queue is full")));
     let running = start(plan(&input, &store, &other), &host).await.unwrap();
     input.send(batch(8)).await.unwrap();
@@ -238,8 +236,7 @@ async fn records_of_a_pipeline_that_is_gone_go_to_the_next_of_their_signal() {
             .pipeline(pipeline, &["in"], &[], &["store"])
             .plan()
     };
-    for (pipeline, items, skipped) in
-        [("metrics/old", 0, 0), ("metrics/new", 4, 0), ("logs", 0, 1)]
+    for (pipeline, items, skipped) in [("metrics/old", 0, 0), ("metrics/new", 4, 0), ("logs", 0, 1)]
     {
         let (host, input) = (host(), TestReceiver::new());
         let log = open(&disk, options.clone());

@@ -84,10 +84,12 @@ async fn an_exporter_that_panics_costs_its_siblings_nothing() {
 async fn a_full_exporter_is_a_refusal_at_the_door() {
     let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
     output.fail(Some(Error::overloaded("sending queue is full")));
-    let plan = Blueprint::new()
-        .receiver("in", &input)
-        .exporter("out", output.clone())
-        .pipeline("metrics", &["in"], &[], &["out"]);
+    let plan = Blueprint::new().receiver("in", &input).exporter("out", output.clone()).pipeline(
+        "metrics",
+        &["in"],
+        &[],
+        &["out"],
+    );
     let running = start(plan.plan(), &host).await.unwrap();
     assert_eq!(input.send(batch(4)).await.unwrap_err().kind(), Kind::Overloaded);
     output.fail(None);
@@ -102,10 +104,12 @@ async fn a_full_exporter_is_a_refusal_at_the_door() {
 async fn a_sender_that_goes_away_leaves_nothing_in_flight() {
     let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
     output.hold();
-    let plan = Blueprint::new()
-        .receiver("in", &input)
-        .exporter("out", output.clone())
-        .pipeline("metrics", &["in"], &[], &["out"]);
+    let plan = Blueprint::new().receiver("in", &input).exporter("out", output.clone()).pipeline(
+        "metrics",
+        &["in"],
+        &[],
+        &["out"],
+    );
     let running = start(plan.plan(), &host).await.unwrap();
     let sending = tokio::spawn({
         let input = input.clone();
@@ -121,10 +125,12 @@ async fn a_sender_that_goes_away_leaves_nothing_in_flight() {
 #[tokio::test]
 async fn a_stopped_pipeline_refuses_and_counts_nothing() {
     let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
-    let plan = Blueprint::new()
-        .receiver("in", &input)
-        .exporter("out", output.clone())
-        .pipeline("metrics", &["in"], &[], &["out"]);
+    let plan = Blueprint::new().receiver("in", &input).exporter("out", output.clone()).pipeline(
+        "metrics",
+        &["in"],
+        &[],
+        &["out"],
+    );
     let running = start(plan.plan(), &host).await.unwrap();
     running.stop(DEADLINE).await.unwrap();
     let (batch, answer) = watched(batch(4));
@@ -137,10 +143,12 @@ async fn a_stopped_pipeline_refuses_and_counts_nothing() {
 #[tokio::test]
 async fn the_time_from_receipt_to_delivery_is_measured_and_the_ledger_is_shown() {
     let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
-    let plan = Blueprint::new()
-        .receiver("in", &input)
-        .exporter("out", output.clone())
-        .pipeline("metrics", &["in"], &[], &["out"]);
+    let plan = Blueprint::new().receiver("in", &input).exporter("out", output.clone()).pipeline(
+        "metrics",
+        &["in"],
+        &[],
+        &["out"],
+    );
     let running = start(plan.plan(), &host).await.unwrap();
     let meta = crate::batch::Meta { received: NOW - 250_000_000, ..Default::default() };
     input.send(Batch::new(payload(Signal::Metrics, "m", 7), Arc::new(meta))).await.unwrap();

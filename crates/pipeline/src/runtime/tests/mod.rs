@@ -4,6 +4,7 @@
 mod durable;
 mod flow;
 mod order;
+mod passes;
 mod stages;
 
 use std::sync::Arc;
@@ -18,8 +19,7 @@ use crate::ledger::{Book, Fate};
 use crate::runtime::{Graph, Running};
 use crate::testing::eventually;
 
-/// 2023-11-14T22:13:20Z.
-const NOW: u64 = 1_700_000_000_000_000_000;
+const NOW: u64 = crate::testing::RECEIVED;
 
 /// Long enough for anything a test does on purpose.
 const DEADLINE: Duration = Duration::from_secs(20);

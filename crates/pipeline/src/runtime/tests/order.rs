@@ -116,10 +116,12 @@ async fn a_component_that_cannot_start_stops_those_before_it() {
 async fn an_exporter_that_cannot_start_keeps_the_receivers_closed() {
     let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
     output.fail_start(Error::invalid("no such directory"));
-    let plan = Blueprint::new()
-        .receiver("in", &input)
-        .exporter("out", output)
-        .pipeline("metrics", &["in"], &[], &["out"]);
+    let plan = Blueprint::new().receiver("in", &input).exporter("out", output).pipeline(
+        "metrics",
+        &["in"],
+        &[],
+        &["out"],
+    );
     let error = start(plan.plan(), &host).await.err().unwrap();
     assert_eq!(error.message(), "exporter out: no such directory");
     assert!(input.events().is_empty());

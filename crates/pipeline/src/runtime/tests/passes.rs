@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Fused passes: order, what they drop, panics.
+
+use basics::{Kind, Result};
+use otlp_wire::{Data, Pass, PointView, Record, Verdict, Visits};
+
+use super::*;
+use crate::component::{Context, Processor};
+use crate::ledger::Reason;
+use crate::testing::{Blueprint, Recorder, TestReceiver, batch, watched};
+
+/// Drops points whose attribute `n` is at least `from`; panics on 13 if it is told to.
+struct DropFrom(i64, bool);
+
+impl Pass for DropFrom {
+    fn visits(&self) -> Visits {
+        Visits::POINTS
+    }
+    fn point(&mut self, point: &mut Record<'_>, _: &otlp_wire::Context<'_>) -> Verdict {
+        let n = point.attr("n").and_then(|value| value.as_int()).unwrap_or(0);
+        assert!(!(self.1 && n == 13), "told to panic");
+        if n >= self.0 { Verdict::Drop } else { Verdict::Keep }
+    }
+}
+
+/// Writes the resource's `stage` to the point, then (`edits`) puts its own there.
+struct Stamp(&'static str, bool);
+
+impl Pass for Stamp {
+    fn reads_context(&self) -> bool {
+        !self.1
+    }
+    fn resource(&mut self, resource: &mut Record<'_>) {
+        if self.1 {
+            resource.attrs().upsert("stage", self.0);
+        }
+    }
+    fn point(&mut self, point: &mut Record<'_>, at: &otlp_wire::Context<'_>) -> Verdict {
+        if !self.1 {
+            let seen = at.resource().attr("stage").map_or("none".into(), |v| v.text());
+            point.attrs().upsert(self.0, &*seen);
+        }
+        Verdict::Keep
+    }
+}
+
+fn pass<P: Pass + 'static>(
+    make: impl Fn() -> P + Send + Sync + Clone + 'static,
+) -> impl Fn(Context) -> Result<Processor> + Send + Sync {
+    move |_| {
+        let make = make.clone();
+        Ok(Processor::Pass(Box::new(move || Box::new(make()))))
+    }
+}
+
+#[tokio::test]
+async fn each_pass_counts_what_it_was_given_and_what_it_let_through() {
+    let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
+    let plan = Blueprint::new()
+        .receiver("in", &input)
+        .processor("a", pass(|| DropFrom(6, false)))
+        .processor("b", pass(|| DropFrom(2, false)))
+        .exporter("out", output.clone())
+        .pipeline("metrics", &["in"], &["a", "b"], &["out"]);
+    let running = start(plan.plan(), &host).await.unwrap();
+    let (some, answer) = watched(batch(10));
+    input.send(some).await.unwrap();
+    assert!(matches!(answer.get(), Some(Ok(()))));
+    settled(&host, &["metrics"]).await;
+    assert_eq!(count(&host, "metrics", "out", Fate::Filtered), 8);
+    assert_eq!(count(&host, "metrics", "out", Fate::Delivered), 2);
+    for (id, incoming, outgoing) in [("a", 10.0, 6.0), ("b", 6.0, 2.0)] {
+        let labels = [("processor", id), ("otel_signal", "metrics")];
+        let value = |name| host.telemetry().value(name, &labels);
+        assert_eq!(value("otelcol_processor_incoming_items"), Some(incoming));
+        assert_eq!(value("otelcol_processor_outgoing_items"), Some(outgoing));
+    }
+    running.stop(DEADLINE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_of_which_nothing_is_left_is_a_success() {
+    let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
+    let plan = Blueprint::new()
+        .receiver("in", &input)
+        .processor("a", pass(|| DropFrom(0, false)))
+        .exporter("out", output.clone())
+        .pipeline("metrics", &["in"], &["a"], &["out"]);
+    let running = start(plan.plan(), &host).await.unwrap();
+    let (some, answer) = watched(batch(10));
+    input.send(some).await.unwrap();
+    assert!(matches!(answer.get(), Some(Ok(()))));
+    assert!(output.batches().is_empty());
+    settled(&host, &["metrics"]).await;
+    running.stop(DEADLINE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pass_that_panics_refuses_that_batch_for_good_and_takes_the_next() {
+    let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
+    let plan = Blueprint::new()
+        .receiver("in", &input)
+        .processor("a", pass(|| DropFrom(100, true)))
+        .exporter("out", output.clone())
+        .pipeline("metrics", &["in"], &["a"], &["out"]);
+    let running = start(plan.plan(), &host).await.unwrap();
+    let (poison, answer) = watched(batch(20));
+    assert_eq!(input.send(poison).await.unwrap_err().kind(), Kind::Rejected);
+    assert_eq!(answer.get().unwrap().unwrap_err().kind(), Kind::Rejected);
+    input.send(batch(3)).await.unwrap();
+    settled(&host, &["metrics"]).await;
+    assert_eq!(count(&host, "metrics", "out", Fate::Dropped(Reason::Panic)), 20);
+    assert_eq!(output.items(), 3);
+    running.stop(DEADLINE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pass_sees_the_resource_as_the_passes_before_it_left_it() {
+    let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
+    let plan = Blueprint::new()
+        .receiver("in", &input)
+        .processor("reads1", pass(|| Stamp("first", false)))
+        .processor("edits1", pass(|| Stamp("one", true)))
+        .processor("reads2", pass(|| Stamp("second", false)))
+        .processor("edits2", pass(|| Stamp("two", true)))
+        .exporter("out", output.clone())
+        .pipeline("metrics", &["in"], &["reads1", "edits1", "reads2", "edits2"], &["out"]);
+    let running = start(plan.plan(), &host).await.unwrap();
+    input.send(batch(1)).await.unwrap();
+    let batches = output.batches();
+    let resource = batches[0].payload.metrics().next().unwrap();
+    assert_eq!(resource.attr("stage").unwrap().text(), "two");
+    let metric = resource.scopes().next().unwrap().metrics().next().unwrap();
+    let Data::Gauge { mut points } = metric.data() else { panic!("a gauge") };
+    let point = points.next().unwrap();
+    assert_eq!(point.attrs().get("first").unwrap().text(), "none");
+    assert_eq!(point.attrs().get("second").unwrap().text(), "one");
+    settled(&host, &["metrics"]).await;
+    running.stop(DEADLINE).await.unwrap();
+}
