@@ -285,6 +285,11 @@ impl Head {
         range
     }
 
+    /// Series held.
+    pub fn series_count(&self) -> usize {
+        self.registry.read().len()
+    }
+
     /// Counters and sizes for metrics. Walks all series: for a scrape, not for each request.
     pub fn stats(&self) -> HeadStats {
         let bytes = |shard: &RwLock<Shard>| {

@@ -1,5 +1,149 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The embedded store.
+//! The embedded store: a log on disk, a metrics head and recent traces and logs in memory.
+//!
+//! In: payloads. Whoever owns the pipeline appends each admitted body to [`Store::log`] before it
+//! acknowledges, runs its processors and gives the result to [`Store::ingest`]; at start it reads
+//! the log and does the same again, so memory holds what the log holds. Log and memory know of each
+//! other in one point only: what the log's ring drops, the head prunes.
+//! Out: [`Head`] for metrics, [`RecentTraces`], [`RecentLogs`], [`Store::services`].
+//!
+//! - [`translate`]: OTLP metrics as Prometheus series, shared with remote write
+//! - [`head`]: series, samples, selection
+//! - [`recent`]: the newest traces and logs
+//!
+//! Bounds: those of [`segment_log::Options`], [`head::Limits`], [`recent::RecentLimits`]. A start
+//! never fails on damaged data. The store knows nothing of PromQL or HTTP.
 
 pub mod head;
+pub mod recent;
+mod services;
 pub mod translate;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use basics::files::Files;
+use basics::{Clock, Result, UnixNano};
+use otlp_wire::{Payload, Signal};
+use segment_log::Log;
+
+pub use head::{Head, HeadOptions, HeadStats, IngestReport, SeriesData};
+pub use recent::{RecentLimits, RecentLogs, RecentStats, RecentTraces};
+pub use services::{SERVICES_MAX, Service};
+
+/// Settings of a store.
+#[derive(Clone, Debug, Default)]
+pub struct StoreOptions {
+    /// The log: durability, ring size.
+    pub log: segment_log::Options,
+    /// The metrics head.
+    pub head: HeadOptions,
+    /// Recent traces, and recent logs.
+    pub recent: RecentLimits,
+}
+
+/// A snapshot of everything counted.
+#[derive(Clone, Debug, Default)]
+pub struct StoreStats {
+    /// The log.
+    pub log: segment_log::Stats,
+    /// The metrics head.
+    pub head: HeadStats,
+    /// Recent traces.
+    pub traces: RecentStats,
+    /// Recent logs.
+    pub logs: RecentStats,
+}
+
+/// One directory and what is in memory of it.
+pub struct Store {
+    log: Arc<Log>,
+    head: Arc<Head>,
+    traces: RecentTraces,
+    logs: RecentLogs,
+    services: services::Services,
+}
+
+impl Store {
+    /// Opens the store in `dir`, made when missing. Memory is empty until the log is replayed.
+    ///
+    /// # Errors
+    /// As [`Log::open`]: the directory cannot be used, is locked, or was written by a newer version.
+    pub fn open(
+        dir: &Path,
+        options: StoreOptions,
+        files: Arc<dyn Files>,
+        clock: Clock,
+    ) -> Result<Store> {
+        let log = Arc::new(Log::open(&dir.join("log"), options.log, files, clock)?);
+        let head = Arc::new(Head::new(options.head));
+        let pruned = Arc::downgrade(&head);
+        log.on_drop(move |dropped| {
+            if let Some(head) = pruned.upgrade().filter(|_| dropped.oldest_received > 0) {
+                head.prune_before((dropped.oldest_received / 1_000_000) as i64);
+            }
+        });
+        Ok(Store {
+            log,
+            head,
+            traces: RecentTraces::new(options.recent),
+            logs: RecentLogs::new(options.recent),
+            services: services::Services::default(),
+        })
+    }
+
+    /// Takes a payload that was received at `received` into memory. The log is the caller's.
+    pub fn ingest(&self, payload: &Payload, received: UnixNano) -> IngestReport {
+        self.services.saw(payload, received);
+        let points = u64::from(payload.items());
+        match payload.signal() {
+            Signal::Metrics => return self.head.ingest(payload, received),
+            Signal::Traces => self.traces.push(payload),
+            Signal::Logs => self.logs.push(payload),
+        }
+        IngestReport { points, accepted: points, ..IngestReport::default() }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Metrics.
+    pub fn head(&self) -> &Arc<Head> {
+        &self.head
+    }
+
+    /// Recent traces.
+    pub fn traces(&self) -> &RecentTraces {
+        &self.traces
+    }
+
+    /// Recent logs.
+    pub fn logs(&self) -> &RecentLogs {
+        &self.logs
+    }
+
+    /// Services heard of, ascending by name.
+    pub fn services(&self) -> Vec<Service> {
+        self.services.list()
+    }
+
+    /// Counters and sizes for metrics.
+    pub fn stats(&self) -> StoreStats {
+        StoreStats {
+            log: self.log.stats(),
+            head: self.head.stats(),
+            traces: self.traces.stats(),
+            logs: self.logs.stats(),
+        }
+    }
+
+    /// Syncs and closes the log; memory stays readable.
+    ///
+    /// # Errors
+    /// As [`Log::close`].
+    pub fn close(&self) -> Result<()> {
+        self.log.close()
+    }
+}
