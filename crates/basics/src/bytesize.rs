@@ -45,7 +45,8 @@ pub fn parse(text: &str) -> Result<u64> {
 
 /// Writes `bytes` in the largest binary unit that divides it evenly: `64MiB`, `1000B`.
 pub fn format(bytes: u64) -> String {
-    let fitting = UNITS[5..].iter().rev().find(|(_, scale)| bytes >= *scale && bytes % scale == 0);
+    let fitting =
+        UNITS[5..].iter().rev().find(|(_, scale)| bytes >= *scale && bytes.is_multiple_of(*scale));
     match fitting {
         Some((unit, scale)) => {
             let unit = unit.to_ascii_uppercase().replace('I', "i");

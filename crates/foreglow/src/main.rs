@@ -1,2 +1,54 @@
-//! foreglow
-fn main() {}
+// SPDX-License-Identifier: Apache-2.0
+//! `foreglow`: one process that receives telemetry, predicts in the stream, sends it on, keeps it
+//! and shows it.
+//!
+//! A command line becomes a configuration, a configuration a graph, and the graph runs until the
+//! process is told to stop. Exit status: 0 = done, 1 = anything else, as the collector has it.
+
+mod banner;
+mod cli;
+mod components;
+mod configuration;
+mod data;
+mod listing;
+mod logs;
+mod ports;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// Many small allocations from many threads, which mimalloc does best.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => return answer(&message),
+    };
+    let outcome = match cli.command {
+        None => run::run(&cli.options, None),
+        Some(Command::Demo(demo)) => run::run(&cli.options, Some(demo)),
+        Some(Command::Validate) => configuration::validate(&cli.options),
+        Some(Command::PrintConfig) => configuration::print(&cli.options),
+        Some(Command::Components) => listing::print(&components::components()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", error.to_string().trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `--help` and `--version` are answers, everything else is a mistake in the arguments.
+fn answer(message: &clap::Error) -> ExitCode {
+    // Nothing can be done about a closed terminal.
+    let _ = message.print();
+    if message.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

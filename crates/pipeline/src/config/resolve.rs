@@ -379,8 +379,8 @@ impl List<'_> {
 
     fn check_signal(&mut self, role: &str, name: &str, signals: &[Signal], span: Span) {
         if !signals.contains(&self.signal) {
-            let signal = signal_name(self.signal);
-            let can: Vec<&str> = signals.iter().map(|signal| signal_name(*signal)).collect();
+            let signal = self.signal.name();
+            let can: Vec<&str> = signals.iter().map(|signal| signal.name()).collect();
             self.error(span, format!("{role} \"{name}\" does not support {signal}"))
                 .help(format!("it works with {}", can.join(", ")));
         }
@@ -402,14 +402,6 @@ impl List<'_> {
 
     fn error(&mut self, span: Span, message: String) -> &mut super::diagnostics::Diagnostic {
         self.diagnostics.error(span, format!("{}: {message}", self.place))
-    }
-}
-
-fn signal_name(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Traces => "traces",
-        Signal::Metrics => "metrics",
-        Signal::Logs => "logs",
     }
 }
 

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line, with the collector's names where it has one.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Receives OpenTelemetry, predicts in the stream, sends it on, keeps it and shows it.
+#[derive(Debug, Parser)]
+#[command(name = "foreglow", version, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do; runs until told to stop if not given.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Collector YAML: a path, or file:PATH, env:NAME, yaml:TEXT. Repeat to merge, later ones win.
+    /// Without it a built-in configuration runs (see print-config).
+    #[arg(long = "config", value_name = "FILE", global = true)]
+    pub configs: Vec<String>,
+    /// Sets one key after all files: a.b.c=value. Repeatable.
+    #[arg(long = "set", value_name = "PATH=YAML", global = true)]
+    pub sets: Vec<String>,
+    /// Where data is kept.
+    #[arg(long, value_name = "DIR", default_value = "foreglow-data", global = true)]
+    pub data: PathBuf,
+    /// Address of the page and the query APIs, or "off". A query_server in --config files keeps its
+    /// own. [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    pub listen: Option<String>,
+}
+
+/// What to do instead of running.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Checks the configuration: every mistake at once, with file, line and column. Starts nothing.
+    Validate,
+    /// Lists the components in this build.
+    Components,
+    /// Prints the merged configuration, or the built-in one.
+    #[command(alias = "print-initial-config")]
+    PrintConfig,
+    /// Runs with live demo telemetry from a simulated shop.
+    Demo(Demo),
+}
+
+/// How the demo sends.
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// Seconds between two sendings.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub interval: u64,
+    /// Minutes of metrics sent first, so that charts have a past; only into an empty store.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=1440))]
+    pub backfill: u64,
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From the command line to a checked configuration.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use pipeline::config::{self, Diagnostics, Environment, Input, Loaded};
+use pipeline::{Graph, Host};
+
+use crate::cli::Options;
+use crate::components::components;
+
+/// What runs without `--config`.
+const BUILT_IN: &str = include_str!("default.yaml");
+
+/// The page's address unless `--listen` or a file says otherwise.
+const LISTEN: &str = "127.0.0.1:7070";
+
+/// Reads and checks the configuration; the error is the rendered diagnostics.
+pub fn load(options: &Options) -> Result<Loaded> {
+    config::load(&input(options), &components(), Environment::process()).map_err(|d| shown(&d))
+}
+
+/// `foreglow validate`: also builds every component, which does no I/O.
+pub fn validate(options: &Options) -> Result<()> {
+    let loaded = load(options)?;
+    if !loaded.diagnostics.is_empty() {
+        eprint!("{}", loaded.diagnostics.render(use_color()));
+    }
+    let host = Host::new(Path::new(&options.data).to_owned());
+    Graph::build(&loaded.plan, &host).map(drop).map_err(|errors| joined(&errors))
+}
+
+/// `foreglow print-config`.
+pub fn print(options: &Options) -> Result<()> {
+    let yaml = config::print(&input(options), Environment::process()).map_err(|d| shown(&d))?;
+    print!("{yaml}");
+    Ok(())
+}
+
+/// All errors as one, a line each.
+pub fn joined(errors: &[basics::Error]) -> anyhow::Error {
+    let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
+    anyhow!(lines.join("\n"))
+}
+
+fn shown(diagnostics: &Diagnostics) -> anyhow::Error {
+    anyhow!(diagnostics.render(use_color()))
+}
+
+/// Colours for a terminal, unless <https://no-color.org> asks for none.
+pub fn use_color() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// The built-in configuration follows `--listen` by its own keys; files get a page beside them.
+fn input(options: &Options) -> Input {
+    let mut input = Input {
+        configs: options.configs.clone(),
+        default: Some(("built-in configuration", BUILT_IN)),
+        ..Input::default()
+    };
+    let is_off = options.listen.as_deref() == Some("off");
+    match (&options.listen, options.configs.is_empty()) {
+        (_, true) if is_off => input.sets.push("service.extensions=[health_check]".to_owned()),
+        (Some(address), true) => {
+            input.sets.push(format!("extensions.query_server.endpoint=\"{address}\""));
+        }
+        (_, false) if !is_off => {
+            let address = options.listen.as_deref().unwrap_or(LISTEN);
+            let body = format!("endpoint: \"{address}\"");
+            input.extensions.push(("query_server".to_owned(), body));
+        }
+        _ => {}
+    }
+    input.sets.extend(options.sets.iter().cloned());
+    input
+}

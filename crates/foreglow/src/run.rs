@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Start, wait, stop.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use pipeline::{Graph, Host};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::{Demo, Options};
+use crate::{banner, configuration, data, logs, ports};
+
+/// How long stopping may take. Kubernetes kills after 30 s; queues must be on disk before that.
+const STOP_DEADLINE: Duration = Duration::from_secs(25);
+
+/// Runs until SIGINT or SIGTERM, with demo telemetry if asked for.
+pub fn run(options: &Options, demo: Option<Demo>) -> Result<()> {
+    let begun = Instant::now();
+    let loaded = configuration::load(options)?;
+    logs::start(&loaded.plan.telemetry.logs);
+    for warning in loaded.diagnostics.warning_lines() {
+        tracing::warn!("{warning}");
+    }
+    data::prepare(&options.data, &loaded.plan).map_err(|error| anyhow!("{error:#}"))?;
+    let host = Host::new(options.data.clone());
+    let graph = Graph::build(&loaded.plan, &host).map_err(|e| configuration::joined(&e))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut stop = StopSignals::listen()?;
+        tracing::info!("Starting foreglow {}...", env!("CARGO_PKG_VERSION"));
+        let running = tokio::select! {
+            started = graph.start() => started.map_err(|error| cannot_start(&error))?,
+            () = stop.received() => return Ok(()),
+        };
+        println!("{}", banner::banner(options, &loaded.plan, &running, begun.elapsed()));
+        let demo = demo.map(|demo| tokio::spawn(send_demo(demo)));
+        stop.received().await;
+        if let Some(demo) = demo {
+            demo.abort();
+        }
+        tracing::info!("Stopping; once more to stop at once.");
+        tokio::select! {
+            stopped = running.stop(STOP_DEADLINE) => stopped.map_err(|error| anyhow!("error: {error}"))?,
+            () = stop.received() => return Err(anyhow!("error: stopped before all data was handed over")),
+        }
+        tracing::info!("Shutdown complete.");
+        Ok(())
+    })
+}
+
+/// Names the owner if a port is taken.
+fn cannot_start(error: &basics::Error) -> anyhow::Error {
+    match ports::explain(error) {
+        Some(owner) => anyhow!("error: cannot start: {error}\n{owner}"),
+        None => anyhow!("error: cannot start: {error}"),
+    }
+}
+
+async fn send_demo(demo: Demo) {
+    let options = demo::Options {
+        interval: Duration::from_secs(demo.interval),
+        backfill: Duration::from_secs(demo.backfill * 60),
+        ..demo::Options::default()
+    };
+    if let Err(error) = demo::run(options, std::future::pending()).await {
+        tracing::error!("demo telemetry ended: {error:#}");
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for stop signals");
+        Ok(StopSignals {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// Resolves with the next one.
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
