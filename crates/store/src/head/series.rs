@@ -178,7 +178,7 @@ impl Series {
         sealed + (self.times.capacity() + self.values.capacity()) * 8 + histograms
     }
 
-    /// Whether a sample lies in `start..=end`.
+    /// Whether a sample may lie in `start..=end`: exact but for gaps within a chunk.
     pub(crate) fn touches(&self, start: i64, end: i64) -> bool {
         let sealed = self.sealed.partition_point(|chunk| chunk.last_ms() < start);
         let in_sealed = self.sealed.get(sealed).is_some_and(|chunk| chunk.first_ms() <= end);
