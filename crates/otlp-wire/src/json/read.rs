@@ -372,7 +372,7 @@ impl<'t> Reader<'t> {
         Ok(c)
     }
 
-    /// `\uXXXX`, or two of them that form a pair; half a pair becomes the replacement character.
+    /// `\uHHHH`, or two of them that form a pair; half a pair becomes the replacement character.
     fn unicode(&mut self) -> Result<char> {
         let unit = |pos: usize| -> Option<u32> {
             let text = self.text.get(pos..pos + 6)?;

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# Aliases; what they do is in xtask/, interop/ and bench/.
+.PHONY: demo-start demo-stop demo-dashboard test interop soak web bench
+
+demo-start: ## builds, starts foreglow with live demo telemetry, prints its address
+	@cargo xtask demo start
+
+demo-stop: ## stops exactly what demo-start started
+	@cargo xtask demo stop
+
+demo-dashboard: ## opens the page of the running demo
+	@cargo xtask demo dashboard
+
+test: ## everything that runs without other programs
+	cargo test --workspace
+	cargo xtask web-test
+
+interop: ## against real peers, fetched on first use
+	cargo build --release --package foreglow
+	python3 interop/run.py
+
+soak: ## what the tests do a few times, many times
+	FOREGLOW_SOAK=1 cargo test --release --package foreglow --test it -- --nocapture kill
+
+web: ## builds the dashboard that the binary embeds
+	@cargo xtask web
+
+bench: ## whole processes beside their peers, same input
+	cargo build --release --package foreglow --package bench
+	cargo run --release --package bench -- collectors
+	cargo run --release --package bench -- stack
