@@ -15,7 +15,7 @@ pub mod kserve;
 mod params;
 mod rows;
 
-pub use params::{Param, Params, duration};
+pub use params::{Param, Params};
 pub use rows::{Column, DataType, Outputs, Rows};
 
 /// A model that runs in this process. One instance serves one rule, so that two rules with the

@@ -60,7 +60,7 @@ impl Params {
             None => return Ok(default),
             Some(Param::Int(seconds)) => u64::try_from(*seconds).ok().map(Duration::from_secs),
             Some(Param::Double(seconds)) => Duration::try_from_secs_f64(*seconds).ok(),
-            Some(Param::Text(text)) => duration(text),
+            Some(Param::Text(text)) => text_duration(text),
             Some(Param::Bool(_)) => None,
         };
         found.ok_or_else(|| self.wrong(name, "a duration such as 90s or 1h"))
@@ -95,36 +95,7 @@ impl Params {
     }
 }
 
-/// Parses a duration as Go writes it (`1h30m`, `1.5s`, `250ms`); also takes `d` for days.
-/// `None` when it is none, negative, or too long to count.
-pub fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    if rest == "0" {
-        return Some(Duration::ZERO);
-    }
-    if rest.is_empty() {
-        return None;
-    }
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let unit_len = rest[number_end..]
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(rest.len() - number_end);
-        let (number, unit) = (&rest[..number_end], &rest[number_end..number_end + unit_len]);
-        let seconds = match unit {
-            "ns" => 1e-9,
-            "us" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            _ => return None,
-        };
-        let value: f64 = number.parse().ok()?;
-        total = total.checked_add(Duration::try_from_secs_f64(value * seconds).ok()?)?;
-        rest = &rest[number_end + unit_len..];
-    }
-    Some(total)
+/// Go's grammar, or Prometheus' for its days.
+fn text_duration(text: &str) -> Option<Duration> {
+    basics::duration::parse(text).or_else(|_| basics::duration::parse_prometheus(text)).ok()
 }

@@ -84,23 +84,18 @@ fn wrong_settings_are_refused_with_what_would_be_right() {
 }
 
 #[test]
-fn durations_are_read_as_go_writes_them() {
-    let seconds = |text| crate::duration(text).map(|d| d.as_secs_f64());
-    for (text, expected) in [
-        ("90s", Some(90.0)),
-        ("1h30m", Some(5400.0)),
-        ("1.5s", Some(1.5)),
-        ("250ms", Some(0.25)),
-        ("1d", Some(86_400.0)),
-        ("0", Some(0.0)),
-        ("", None),
-        ("5", None),
-        ("s", None),
-        ("1.2.3s", None),
-        ("-1s", None),
-        ("99999999999999999999h", None),
+fn a_duration_is_seconds_or_text_with_a_unit() {
+    let horizon = |value| params(&[("horizon", value)]).duration("horizon", Default::default());
+    for (value, seconds) in [
+        (Param::Int(90), Some(90.0)),
+        (Param::Double(0.5), Some(0.5)),
+        (Param::Text("1h30m".into()), Some(5400.0)),
+        (Param::Text("1d".into()), Some(86_400.0)),
+        (Param::Text("soon".into()), None),
+        (Param::Int(-1), None),
+        (Param::Bool(true), None),
     ] {
-        assert_eq!(seconds(text), expected, "{text}");
+        assert_eq!(horizon(value.clone()).ok().map(|d| d.as_secs_f64()), seconds, "{value:?}");
     }
 }
 

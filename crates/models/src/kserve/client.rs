@@ -34,6 +34,17 @@ pub struct ClientConfig {
     pub doubles: DoubleEncoding,
 }
 
+impl ClientConfig {
+    /// Checks endpoint and headers without connecting to anything.
+    ///
+    /// # Errors
+    /// `Invalid`, with what was expected.
+    pub fn check(&self) -> Result<()> {
+        endpoint_uri(&self.endpoint)?;
+        metadata_map(&self.headers).map(|_| ())
+    }
+}
+
 /// HTTP/2 pings on an idle connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Keepalive {

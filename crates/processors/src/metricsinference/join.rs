@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Rows for rules with several inputs: points of the same resource whose attributes agree and
+//! whose times are close, whichever requests they came in.
+//!
+//! Attributes are compared on the keys that all inputs have, less those that a selector sets to one
+//! value (`cpu{state="user"}` and `cpu{state="idle"}` do join, and the row has no `state`); an input with fewer attributes is
+//! used for every row it fits. A row carries the attributes of the input that has the most; if
+//! none has all the others' keys, it carries the common ones.
+//!
+//! Each point is used once. Points wait per series, at most [`PENDING_MAX`], for partners in
+//! later batches; they are paired with the nearest in time, never further apart than the
+//! tolerance. What finds no partner is counted as unmatched, what could pair in several ways as
+//! ambiguous. Resources are never mixed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use basics::UnixNano;
+use hashbrown::{HashMap, HashSet};
+use otlp_wire::FromRaw;
+
+use super::selector::Selector;
+use super::series::{Moment, Origin, Table, Target};
+
+/// Points of a series that wait for partners: a batch of ten seconds of one-second points from
+/// either side still pairs up completely.
+pub const PENDING_MAX: usize = 16;
+
+/// A joined row: one value per input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// One per input, in the rule's order.
+    pub values: Vec<f64>,
+    /// Time of the newest of them.
+    pub time: UnixNano,
+}
+
+/// What a [`Join`] leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Points that found no partner.
+    pub unmatched: u64,
+    /// Points that fitted in more than one way.
+    pub ambiguous: u64,
+}
+
+/// The waiting points of one rule.
+pub struct Join {
+    tolerance_ns: u64,
+    inputs: Vec<Input>,
+    /// Resources with waiting points, by the address of their one copy, which `Waiting` keeps.
+    waiting: HashMap<usize, Waiting>,
+    touched: Vec<usize>,
+    /// Counted since last asked.
+    pub left: Left,
+}
+
+/// Key and whole of an encoded attribute.
+type KeyedAttr = (Box<[u8]>, Box<[u8]>);
+
+struct Input {
+    table: Table,
+    /// Attributes that the selector sets to one value.
+    fixed: Vec<String>,
+    /// By slot of the table.
+    series: Vec<InputSeries>,
+}
+
+#[derive(Default)]
+struct InputSeries {
+    pending: VecDeque<(UnixNano, f64)>,
+    /// Encoded attributes sorted by key.
+    sorted: Vec<KeyedAttr>,
+}
+
+struct Waiting {
+    _resource: Arc<[u8]>,
+    /// Slots with waiting points, by input.
+    slots: Vec<Vec<u32>>,
+}
+
+impl Join {
+    /// A join of what `selectors` select, over points at most `tolerance_ns` apart; `table` makes
+    /// the table of an input's series.
+    pub fn new(selectors: &[Selector], tolerance_ns: u64, table: impl Fn() -> Table) -> Self {
+        let input = |selector: &Selector| Input {
+            table: table(),
+            fixed: selector.fixed().map(str::to_owned).collect(),
+            series: Vec::new(),
+        };
+        Join {
+            tolerance_ns,
+            inputs: selectors.iter().map(input).collect(),
+            waiting: HashMap::new(),
+            touched: Vec::new(),
+            left: Left::default(),
+        }
+    }
+
+    /// Takes one point of input `input`. False when there is no room for its series.
+    pub fn push(
+        &mut self,
+        input: usize,
+        origin: &Arc<Origin>,
+        attrs: &[u8],
+        (time, value): (UnixNano, f64),
+        moment: Moment,
+    ) -> bool {
+        let mut gone = Vec::new();
+        let side = &mut self.inputs[input];
+        let slot = side.table.slot(origin, attrs, moment, &mut gone);
+        self.forget(input, &gone);
+        let Some(slot) = slot else { return false };
+        let side = &mut self.inputs[input];
+        if side.series.len() <= slot as usize {
+            side.series.resize_with(slot as usize + 1, InputSeries::default);
+        }
+        let series = &mut side.series[slot as usize];
+        if series.pending.is_empty() {
+            if series.sorted.is_empty() {
+                series.sorted = sorted(attrs, &side.fixed);
+            }
+            let key = origin.resource.as_ptr() as usize;
+            let inputs = self.inputs.len();
+            let waiting = self.waiting.entry(key).or_insert_with(|| Waiting {
+                _resource: origin.resource.clone(),
+                slots: vec![Vec::new(); inputs],
+            });
+            waiting.slots[input].push(slot);
+        }
+        let pending = &mut self.inputs[input].series[slot as usize].pending;
+        let at = pending.partition_point(|(have, _)| *have <= time);
+        pending.insert(at, (time, value));
+        if pending.len() > PENDING_MAX {
+            pending.pop_front();
+            self.left.unmatched += 1;
+        }
+        let key = origin.resource.as_ptr() as usize;
+        if self.touched.last() != Some(&key) {
+            self.touched.push(key);
+        }
+        true
+    }
+
+    /// Gives every row that is complete to `emit`, in order of time per row.
+    pub fn drain(&mut self, mut emit: impl FnMut(Target, Row)) {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for key in touched.drain(..) {
+            self.drain_resource(key, &mut emit);
+        }
+        self.touched = touched;
+    }
+
+    /// Forgets series unseen for too long; looks at `steps` of each input.
+    pub fn expire(&mut self, now: UnixNano, steps: usize) {
+        for input in 0..self.inputs.len() {
+            let mut gone = Vec::new();
+            self.inputs[input].table.expire(now, steps, &mut gone);
+            self.forget(input, &gone);
+        }
+    }
+
+    fn forget(&mut self, input: usize, gone: &[u32]) {
+        for slot in gone {
+            let Some(series) = self.inputs[input].series.get_mut(*slot as usize) else { continue };
+            self.left.unmatched += series.pending.len() as u64;
+            *series = InputSeries::default();
+            for waiting in self.waiting.values_mut() {
+                waiting.slots[input].retain(|have| have != slot);
+            }
+        }
+    }
+
+    fn drain_resource(&mut self, key: usize, emit: &mut impl FnMut(Target, Row)) {
+        let Some(waiting) = self.waiting.get(&key) else { return };
+        if waiting.slots.iter().any(Vec::is_empty) {
+            return;
+        }
+        let plan = Plan::new(&self.inputs, &waiting.slots);
+        let mut used: Vec<HashMap<u32, usize>> = vec![HashMap::new(); self.inputs.len()];
+        for group in plan.groups(&self.inputs, &waiting.slots) {
+            let Some(rows) = plan.rows(&group) else {
+                for (input, slots) in group.iter().enumerate() {
+                    for slot in slots {
+                        let count = self.inputs[input].series[*slot as usize].pending.len();
+                        self.left.ambiguous += count as u64;
+                        used[input].insert(*slot, count);
+                    }
+                }
+                continue;
+            };
+            for slots in rows {
+                let Some(target) = plan.target(&self.inputs, &slots) else { continue };
+                let queues: Vec<&VecDeque<(UnixNano, f64)>> = slots
+                    .iter()
+                    .zip(&self.inputs)
+                    .map(|(slot, input)| &input.series[*slot as usize].pending)
+                    .collect();
+                let (taken, unmatched) =
+                    pair(&queues, self.tolerance_ns, |row| emit(target.clone(), row));
+                self.left.unmatched += unmatched;
+                for ((slot, taken), used) in slots.iter().zip(taken).zip(&mut used) {
+                    let most = used.entry(*slot).or_insert(0);
+                    *most = (*most).max(taken);
+                }
+            }
+        }
+        self.take_out(key, &used);
+    }
+
+    /// Removes used points, and series and resources that wait for nothing any more.
+    fn take_out(&mut self, key: usize, used: &[HashMap<u32, usize>]) {
+        for (input, used) in self.inputs.iter_mut().zip(used) {
+            for (slot, count) in used {
+                input.series[*slot as usize].pending.drain(..*count);
+            }
+        }
+        let Some(waiting) = self.waiting.get_mut(&key) else { return };
+        for (input, slots) in self.inputs.iter().zip(&mut waiting.slots) {
+            slots.retain(|slot| !input.series[*slot as usize].pending.is_empty());
+        }
+        if waiting.slots.iter().all(Vec::is_empty) {
+            self.waiting.remove(&key);
+        }
+    }
+}
+
+/// Encoded attributes by key, without those called as one of `fixed`.
+fn sorted(attrs: &[u8], fixed: &[String]) -> Vec<KeyedAttr> {
+    let view = otlp_wire::PointView::attrs(&otlp_wire::NumberPoint::from_raw(attrs));
+    let is_fixed = |key: &[u8]| fixed.iter().any(|fixed| fixed.as_bytes() == key);
+    let mut list: Vec<KeyedAttr> = view
+        .each()
+        .filter(|attr| !is_fixed(attr.key_bytes()))
+        .map(|attr| (attr.key_bytes().into(), attr.raw().into()))
+        .collect();
+    list.sort();
+    list
+}
+
+/// How the waiting series of one resource fit together.
+struct Plan {
+    /// Keys that all inputs have.
+    on: HashSet<Box<[u8]>>,
+    /// The input that has every key of the others.
+    widest: Option<usize>,
+}
+
+impl Plan {
+    fn new(inputs: &[Input], slots: &[Vec<u32>]) -> Self {
+        let keys: Vec<HashSet<Box<[u8]>>> = inputs
+            .iter()
+            .zip(slots)
+            .map(|(input, slots)| {
+                let mut keys = HashSet::new();
+                for (key, _) in slots.iter().flat_map(|slot| &input.series[*slot as usize].sorted) {
+                    if !keys.contains(key) {
+                        keys.insert(key.clone());
+                    }
+                }
+                keys
+            })
+            .collect();
+        let on =
+            keys[0].iter().filter(|key| keys.iter().all(|k| k.contains(*key))).cloned().collect();
+        let widest =
+            (0..keys.len()).find(|at| keys.iter().all(|other| other.is_subset(&keys[*at])));
+        Plan { on, widest }
+    }
+
+    /// Series that agree on the common keys: per group the slots of each input, none empty.
+    fn groups(&self, inputs: &[Input], slots: &[Vec<u32>]) -> Vec<Vec<Vec<u32>>> {
+        let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut groups: Vec<Vec<Vec<u32>>> = Vec::new();
+        let mut key = Vec::new();
+        for (at, (input, slots)) in inputs.iter().zip(slots).enumerate() {
+            for slot in slots {
+                key.clear();
+                for (name, attr) in &input.series[*slot as usize].sorted {
+                    if self.on.contains(name) {
+                        key.extend((attr.len() as u64).to_le_bytes());
+                        key.extend(&**attr);
+                    }
+                }
+                let place = match places.get(&key) {
+                    Some(place) => *place,
+                    None => {
+                        places.insert(key.clone(), groups.len());
+                        groups.push(vec![Vec::new(); inputs.len()]);
+                        groups.len() - 1
+                    }
+                };
+                groups[place][at].push(*slot);
+            }
+        }
+        groups.retain(|group| group.iter().all(|slots| !slots.is_empty()));
+        groups
+    }
+
+    /// One slot per input and row; `None` when the series could be combined in several ways.
+    fn rows(&self, group: &[Vec<u32>]) -> Option<Vec<Vec<u32>>> {
+        let several = group.iter().filter(|slots| slots.len() > 1).count();
+        let many = match several {
+            0 => 0,
+            1 => group.iter().position(|slots| slots.len() > 1)?,
+            _ => return None,
+        };
+        if several == 1 && self.widest != Some(many) {
+            return None;
+        }
+        let row = |slot: &u32| -> Vec<u32> {
+            let pick = |(at, slots): (usize, &Vec<u32>)| if at == many { *slot } else { slots[0] };
+            group.iter().enumerate().map(pick).collect()
+        };
+        Some(group[many].iter().map(row).collect())
+    }
+
+    /// Whom a row is about: the first input's origin, the widest one's attributes.
+    fn target(&self, inputs: &[Input], slots: &[u32]) -> Option<Target> {
+        let origin = inputs[0].table.get(slots[0])?.origin.clone();
+        let nothing_fixed = inputs.iter().all(|input| input.fixed.is_empty());
+        let attrs = match self.widest {
+            Some(widest) if nothing_fixed => inputs[widest].table.get(slots[widest])?.attrs.clone(),
+            widest => {
+                let from = widest.unwrap_or(0);
+                let mut run = Vec::new();
+                for (key, attr) in &inputs[from].series[slots[from] as usize].sorted {
+                    if widest.is_some() || self.on.contains(key) {
+                        put_attr(&mut run, attr);
+                    }
+                }
+                run.into()
+            }
+        };
+        Some(Target { origin, attrs })
+    }
+}
+
+/// Appends an encoded attribute as field 7, where a number point has its attributes.
+fn put_attr(run: &mut Vec<u8>, attr: &[u8]) {
+    run.push(7 << 3 | 2);
+    let mut len = attr.len();
+    while len >= 0x80 {
+        run.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    run.push(len as u8);
+    run.extend(attr);
+}
+
+/// Pairs waiting points by time. Gives how many of each queue are used up or passed over, and how
+/// many of them found no partner.
+fn pair(
+    queues: &[&VecDeque<(UnixNano, f64)>],
+    tolerance_ns: u64,
+    mut emit: impl FnMut(Row),
+) -> (Vec<usize>, u64) {
+    let mut at = vec![0; queues.len()];
+    let mut unmatched = 0;
+    while at.iter().zip(queues).all(|(at, queue)| *at < queue.len()) {
+        let front = |at: &[usize], i: usize| queues[i][at[i]].0;
+        let newest = (0..queues.len()).map(|i| front(&at, i)).max().unwrap_or(0);
+        for (i, queue) in queues.iter().enumerate() {
+            let nearer = |at: usize| {
+                let next = queue.get(at + 1)?.0;
+                Some(next.abs_diff(newest) <= queue[at].0.abs_diff(newest))
+            };
+            while nearer(at[i]) == Some(true) {
+                at[i] += 1;
+                unmatched += 1;
+            }
+        }
+        let times = || (0..queues.len()).map(|i| front(&at, i));
+        let (oldest, newest) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
+        if newest - oldest <= tolerance_ns {
+            let values = at.iter().zip(queues).map(|(at, queue)| queue[*at].1).collect();
+            emit(Row { values, time: newest });
+            at.iter_mut().for_each(|at| *at += 1);
+        } else if let Some(i) = (0..queues.len()).find(|i| front(&at, *i) == oldest) {
+            at[i] += 1;
+            unmatched += 1;
+        }
+    }
+    (at, unmatched)
+}
