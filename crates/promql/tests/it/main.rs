@@ -3,6 +3,7 @@
 
 mod compare;
 mod limits;
+mod pinned;
 mod round_trip;
 mod script;
 mod suite;

@@ -8,6 +8,7 @@ use promql::testing::MemorySource;
 use promql::{Context, Engine, QueryError, QueryValue, ValueType};
 
 use crate::compare;
+use crate::pinned;
 use crate::script::{self, Command, Eval};
 
 /// Files whose evaluations together must pass at 80 % or more.
@@ -66,10 +67,35 @@ fn run_file(path: &Path) -> Score {
 
 fn run_eval(source: &MemorySource, eval: &Eval) -> Result<(), String> {
     let engine = Engine::default();
+    let range = ((eval.start, eval.end), eval.step);
+    let instant = (eval.step == 0).then_some(eval.start);
+    let value = check(&engine, source, eval, &eval.query, instant, range)?;
+    let Some(value) = value.filter(|_| eval.step == 0) else { return Ok(()) };
+    if !eval.expect.ordered {
+        again_as_range(&engine, source, eval, &value)?;
+    }
+    if let Some((query, times)) = pinned::cases(&eval.query, eval.start) {
+        for time in times {
+            check(&engine, source, eval, &query, Some(time), range)
+                .map_err(|e| format!("as {query} at {time}: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a query once and compares; gives the value unless the failure was the expected one.
+fn check(
+    engine: &Engine,
+    source: &MemorySource,
+    eval: &Eval,
+    query: &str,
+    instant: Option<i64>,
+    (range, step): ((i64, i64), i64),
+) -> Result<Option<QueryValue>, String> {
     let context = Context::default();
-    let result = match eval.step {
-        0 => engine.instant(source, &eval.query, eval.start, &context),
-        step => engine.range(source, &eval.query, (eval.start, eval.end), step, &context),
+    let result = match instant {
+        Some(time) => engine.instant(source, query, time, &context),
+        None => engine.range(source, query, range, step, &context),
     };
     let result = match (result, &eval.expect.fail) {
         (Ok(_), Some(_)) => return Err("expected a failure".into()),
@@ -81,17 +107,14 @@ fn run_eval(source: &MemorySource, eval: &Eval) -> Result<(), String> {
                 e => e.to_string(),
             };
             return match want.matches(&message) {
-                true => Ok(()),
+                true => Ok(None),
                 false => Err(format!("failed with another message: {message}")),
             };
         }
     };
     compare::notes(&eval.expect, &result)?;
     compare::value(eval, &result.value)?;
-    if eval.step == 0 && !eval.expect.ordered {
-        again_as_range(&engine, source, eval, &result.value)?;
-    }
-    Ok(())
+    Ok(Some(result.value))
 }
 
 /// An instant query must give the same as the middle step of a range query.
@@ -103,7 +126,7 @@ fn again_as_range(
 ) -> Result<(), String> {
     let expr = promql::parse(&eval.query).map_err(|e| e.to_string())?;
     if !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector)
-        || asks_bounds(&eval.query)
+        || pinned::asks_query(&eval.query)
     {
         return Ok(());
     }
@@ -127,12 +150,6 @@ fn again_as_range(
     }
     compare::series(&eval.expect, &matrix, eval.start, 1)
         .map_err(|e| format!("as a range query: {e}"))
-}
-
-/// True when the answer depends on the query's own start, end or step.
-fn asks_bounds(query: &str) -> bool {
-    let lower = query.to_ascii_lowercase();
-    ["step()", "range()", "start()", "end()"].iter().any(|call| lower.contains(call))
 }
 
 fn upstream_dir() -> PathBuf {
