@@ -16,7 +16,7 @@ const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const started = Date.now() - 8_041_000;
 
 const CSP =
-  "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'self'; img-src 'self' data:";
+  "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'self'";
 const TYPES = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
@@ -64,21 +64,18 @@ const ANSWERS = [
       ]),
   ],
   [
-    /request_duration_ms/,
-    () =>
-      SERVICES.flatMap((service_name, i) => [
-        [{ service_name, __name__: "http_request_duration_ms" }, duration(i, 180 + 70 * i)],
-        [{ service_name, __name__: "grpc_request_duration_ms" }, duration(i + 5, 60)],
-      ]),
+    /http_request_duration_ms/,
+    () => SERVICES.map((service_name, i) => [{ service_name }, duration(i, 180 + 70 * i)]),
+  ],
+  [
+    /grpc_request_duration_ms/,
+    () => SERVICES.map((service_name, i) => [{ service_name }, duration(i + 5, 60)]),
   ],
   [
     /inference_duration_seconds_bucket/,
     (expr) => {
       const q = Number(/histogram_quantile\(([\d.]+)/.exec(expr)?.[1] ?? 0.5);
-      return ["holt-winters", "simple-sum", "simple-scale"].map((model, i) => [
-        { model },
-        (time) => (0.0004 / (i + 1)) * (1 + 3 * q ** 8) * (1 + 0.2 * smooth(i + 20, time)),
-      ]);
+      return [[{}, (time) => 0.0004 * (1 + 3 * q ** 8) * (1 + 0.2 * smooth(q * 20, time))]];
     },
   ],
   [
@@ -315,12 +312,15 @@ function file(pathname, response) {
     return;
   }
   const name = found ? path : join(DIST, "index.html");
+  const squeezed = existsSync(`${name}.br`);
   response.writeHead(200, {
+    ...(squeezed ? { "content-encoding": "br" } : {}),
+    "cache-control": pathname.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache",
     "content-type": TYPES[extname(name)] ?? "application/octet-stream",
     "content-security-policy": CSP,
     "x-content-type-options": "nosniff",
   });
-  response.end(readFileSync(name));
+  response.end(readFileSync(squeezed ? `${name}.br` : name));
 }
 
 const server = createServer((request, response) => {

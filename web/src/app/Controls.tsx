@@ -26,9 +26,10 @@ export function Controls() {
 
 function Updated() {
   const at = useUpdatedAt();
+  const waiting = useIsFetching() > 0 ? "waiting for data" : "";
   return (
     <span className={styles.updated} data-testid="updated">
-      {at === 0 ? "waiting for data" : `updated ${clock(at)}`}
+      {at === 0 ? waiting : `updated ${clock(at)}`}
     </span>
   );
 }

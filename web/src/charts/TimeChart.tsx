@@ -3,7 +3,7 @@
 import { type PointerEvent as ReactPointerEvent, useEffect, useRef, useState } from "react";
 import { moveCursor, onCursor } from "./cursor";
 import type { Frame } from "./frame";
-import { type LineStyle, lineOption } from "./option";
+import { type LineStyle, lineOption, tooltipRows } from "./option";
 import { cancel, schedule } from "./schedule";
 import styles from "./TimeChart.module.css";
 
@@ -75,8 +75,10 @@ function useDrawing(
 
   useEffect(() => {
     if (chart === null) return;
-    draw.current = () =>
-      chart.setOption(lineOption(frame, style), { replaceMerge: ["series"], lazyUpdate: false });
+    draw.current = () => {
+      const fitting = { ...style, tooltipRows: tooltipRows(chart.getHeight()) };
+      chart.setOption(lineOption(frame, fitting), { replaceMerge: ["series"] });
+    };
     if (visible.current) schedule(chart, draw.current);
   }, [chart, frame, style]);
 

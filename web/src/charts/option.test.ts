@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
 import type { Frame, Role } from "./frame";
-import { byteTicks, colours, firstLines, lineOption, SERIES_MAX, tooltipText, visibleLines } from "./option";
+import {
+  besideCursor,
+  byteTicks,
+  colours,
+  firstLines,
+  lineOption,
+  SERIES_MAX,
+  tooltipRows,
+  tooltipText,
+  visibleLines,
+} from "./option";
 import { PALETTES } from "./palette";
 import { sparkline } from "./sparkline";
 import { summarise } from "./summary";
@@ -124,7 +134,23 @@ describe("tooltipText", () => {
     };
     const rows = tooltipText(many, 0, "count").split("\n");
     expect(rows[1]).toBe("s11  11");
-    expect(rows.at(-1)).toBe("and 4 lower");
+    expect(rows.at(-1)).toBe("and 7 lower");
+    expect(tooltipText(many, 0, "count", [], 12).split("\n")).toHaveLength(13);
+  });
+});
+
+describe("the tooltip", () => {
+  it("stands beside the cursor, on the side with more room", () => {
+    const sizes = { contentSize: [100, 50], viewSize: [400, 200] } as {
+      contentSize: [number, number];
+      viewSize: [number, number];
+    };
+    expect(besideCursor([50, 80], null, null, null, sizes)).toEqual([66, 2]);
+    expect(besideCursor([300, 80], null, null, null, sizes)).toEqual([184, 2]);
+  });
+  it("grows with its chart", () => {
+    expect(tooltipRows(190)).toBe(5);
+    expect(tooltipRows(500)).toBe(19);
   });
 });
 

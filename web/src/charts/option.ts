@@ -25,12 +25,21 @@ export interface LineStyle {
   /** Start the value axis at zero. */
   zero?: boolean;
   threshold?: Threshold;
+  /** Lines that the tooltip may have. */
+  tooltipRows?: number;
+}
+
+/** Rows of series that fit a tooltip in a chart of `height` pixels, beside its time and a last line. */
+export function tooltipRows(height: number): number {
+  return Math.max(TOOLTIP_ROWS, Math.floor(height / TOOLTIP_ROW_PX) - 3);
 }
 
 /** More lines than these cannot be read; the legend offers the rest. */
 export const SERIES_MAX = 20;
-/** A tooltip taller than a panel hides what it explains. */
-const TOOLTIP_ROWS_MAX = 8;
+/** A tooltip taller than its chart is cut off: this many rows fit the lowest one. */
+const TOOLTIP_ROWS = 5;
+/** ECharts draws each line of a canvas tooltip this high. */
+const TOOLTIP_ROW_PX = 22;
 
 /** Colour of each series: measured and predicted keep theirs where a chart has one of each. */
 export function colours(frame: Frame, palette: Palette): string[] {
@@ -152,16 +161,17 @@ export function tooltipText(
   index: number,
   unit: Unit,
   markers: readonly string[] = [],
+  most = TOOLTIP_ROWS,
 ): string {
   const rows = lines(frame)
     .map((one, position) => ({ one, value: one.values[index] ?? Number.NaN, mark: markers[position] ?? "" }))
     .filter(({ value }) => !Number.isNaN(value));
-  const shown = rows.length > TOOLTIP_ROWS_MAX ? rows.sort((a, b) => b.value - a.value) : rows;
+  const shown = rows.length > most ? rows.sort((a, b) => b.value - a.value) : rows;
   const text = [dateTime(frame.times[index] ?? 0)];
-  for (const { one, value, mark } of shown.slice(0, TOOLTIP_ROWS_MAX)) {
+  for (const { one, value, mark } of shown.slice(0, most)) {
     text.push(`${mark}${shorten(one.name)}  ${formatValue(value, unit)}`);
   }
-  if (rows.length > TOOLTIP_ROWS_MAX) text.push(`and ${rows.length - TOOLTIP_ROWS_MAX} lower`);
+  if (rows.length > most) text.push(`and ${rows.length - most} lower`);
   const band = interval(frame);
   const low = band?.lower.values[index] ?? Number.NaN;
   if (band && !Number.isNaN(low)) {
@@ -176,6 +186,23 @@ const NAME_MAX = 42;
 function shorten(name: string): string {
   const plain = name.replaceAll("{", "(").replaceAll("}", ")").replaceAll("|", "/");
   return plain.length <= NAME_MAX ? plain : `${plain.slice(0, 20)}\u2026${plain.slice(-20)}`;
+}
+
+interface Sizes {
+  contentSize: [number, number];
+  viewSize: [number, number];
+}
+
+/** On the side with more room, at the top: never over the values that it tells. */
+export function besideCursor(
+  point: [number, number],
+  _params: unknown,
+  _element: unknown,
+  _rectangle: unknown,
+  { contentSize, viewSize }: Sizes,
+): [number, number] {
+  const left = point[0] > viewSize[0] / 2;
+  return [left ? point[0] - contentSize[0] - 16 : point[0] + 16, 2];
 }
 
 interface TooltipItem {
@@ -218,6 +245,7 @@ export function lineOption(frame: Frame, style: LineStyle): EChartsCoreOption {
       trigger: "axis",
       renderMode: "richText",
       confine: true,
+      position: besideCursor,
       transitionDuration: 0,
       backgroundColor: palette.surface,
       borderColor: palette.gridLine,
@@ -235,6 +263,7 @@ export function lineOption(frame: Frame, style: LineStyle): EChartsCoreOption {
           items[0]?.dataIndex ?? 0,
           unit,
           markers,
+          style.tooltipRows,
         );
       },
     },

@@ -10,13 +10,13 @@ export interface Sparkline {
 /** Room for half the stroke at the edges, in box units. */
 const EDGE = 1.5;
 
-/** The value axis starts at zero unless all values lie far above it (rates and sizes compare best that way). */
-export function sparkline(values: Float64Array, width: number, height: number): Sparkline {
+/** The value axis starts at zero where asked to, or where values come near it; else it fits the values. */
+export function sparkline(values: Float64Array, width: number, height: number, fromZero = false): Sparkline {
   const finite = values.filter((value) => Number.isFinite(value));
   if (finite.length === 0 || values.length < 2) return { line: "", area: "" };
   const max = finite.reduce((a, b) => Math.max(a, b));
   const low = finite.reduce((a, b) => Math.min(a, b));
-  const min = low > 0 && low < max * 0.8 ? 0 : low;
+  const min = low > 0 && (fromZero || low < max * 0.8) ? 0 : low;
   const size = max - min;
   const x = (index: number) => (index / (values.length - 1)) * width;
   const y = (value: number) =>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A panel with a time chart: asks its queries, draws them, or shows them as a table.
-import { ActionIcon, Button } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useMemo, useState } from "react";
 import { type Frames, useFrames } from "../api/hooks";
 import type { Frame } from "../charts/frame";
@@ -12,9 +12,9 @@ import { TimeChart } from "../charts/TimeChart";
 import { useScheme, useZoom } from "../state/view";
 import styles from "./ChartPanel.module.css";
 import { DataTable } from "./DataTable";
-import { ChartIcon, TableIcon } from "./icons";
 import { Legend } from "./Legend";
 import { Box, PanelActions, PanelBody, stateOf } from "./Panel";
+import { TableToggle } from "./TableToggle";
 
 interface Props {
   spec: PanelSpec;
@@ -39,17 +39,7 @@ export function FramesPanel({ spec, frames, className }: Props & { frames: Frame
       actions={
         <>
           <PanelActions spec={spec} frames={frames} />
-          <ActionIcon
-            variant="subtle"
-            color="gray"
-            size="sm"
-            disabled={state !== "ready"}
-            aria-pressed={asTable}
-            aria-label={asTable ? `View ${spec.title} as chart` : `View ${spec.title} as table`}
-            onClick={() => setAsTable(!asTable)}
-          >
-            {asTable ? <ChartIcon /> : <TableIcon />}
-          </ActionIcon>
+          <TableToggle title={spec.title} ready={state === "ready"} asTable={asTable} onChange={setAsTable} />
         </>
       }
     >

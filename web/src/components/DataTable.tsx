@@ -3,12 +3,13 @@
 
 import type { Frame } from "../charts/frame";
 import { lines } from "../charts/option";
-import { dateTime, formatValue, type Unit } from "../lib/format";
+import { clock, dateTime, formatValue, type Unit } from "../lib/format";
 import styles from "./DataTable.module.css";
 import { ScrollRegion } from "./ScrollRegion";
 
 /** More rows than these are for an export, not for reading. */
 const ROWS_MAX = 100;
+const DAY_MS = 86_400_000;
 
 export function DataTable({ frame, unit, title }: { frame: Frame; unit: Unit; title: string }) {
   const columns = [
@@ -19,6 +20,8 @@ export function DataTable({ frame, unit, title }: { frame: Frame; unit: Unit; ti
     .filter((index) => columns.some((one) => !Number.isNaN(one.values[index] ?? Number.NaN)))
     .reverse()
     .slice(0, ROWS_MAX);
+  const length = (frame.times.at(-1) ?? 0) - (frame.times[0] ?? 0);
+  const print = length > DAY_MS ? dateTime : clock;
   return (
     <ScrollRegion className={styles.scroll} label={`${title} as a table`}>
       <table className={styles.table}>
@@ -35,7 +38,7 @@ export function DataTable({ frame, unit, title }: { frame: Frame; unit: Unit; ti
         <tbody>
           {indexes.map((index) => (
             <tr key={index}>
-              <th scope="row">{dateTime(frame.times[index] ?? 0)}</th>
+              <th scope="row">{print(frame.times[index] ?? 0)}</th>
               {columns.map((one) => (
                 <td key={one.name} className={styles.value}>
                   {formatValue(one.values[index], unit)}

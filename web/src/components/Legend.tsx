@@ -2,7 +2,7 @@
 // The names of a chart's lines with their newest values. A click shows one line alone, a second all again;
 // with Ctrl (or Cmd, or Shift) it hides or shows that one.
 import type { MouseEvent } from "react";
-import { dataOf, type Frame, latest } from "../charts/frame";
+import { dataOf, type Frame, latest, type Series } from "../charts/frame";
 import { interval, lines } from "../charts/option";
 import { formatValue, type Unit } from "../lib/format";
 import styles from "./Legend.module.css";
@@ -12,13 +12,15 @@ interface Props {
   colours: string[];
   unit: Unit;
   hidden: ReadonlySet<string>;
-  onChange: (hidden: ReadonlySet<string>) => void;
+  /** Without it the legend only names. */
+  onChange?: (hidden: ReadonlySet<string>) => void;
 }
 
 export function Legend({ frame, colours, unit, hidden, onChange }: Props) {
   const drawn = lines(frame);
   const band = interval(frame);
   const choose = (name: string, event: MouseEvent) => {
+    if (onChange === undefined) return;
     if (event.ctrlKey || event.metaKey || event.shiftKey) {
       const next = new Set(hidden);
       if (!next.delete(name)) next.add(name);
@@ -35,18 +37,14 @@ export function Legend({ frame, colours, unit, hidden, onChange }: Props) {
         const now = latest(one.values);
         return (
           <li key={one.name}>
-            <button
-              type="button"
-              className={styles.item}
-              aria-pressed={!hidden.has(one.name)}
-              onClick={(event) => choose(one.name, event)}
-              title={one.name}
-              {...dataOf(one, frame.times)}
-            >
-              <Swatch colour={colours[index] ?? ""} dashed={one.role === "predicted"} />
-              <span className={styles.name}>{one.name}</span>
-              <span className="number">{formatValue(now?.value, unit)}</span>
-            </button>
+            <Item
+              colour={colours[index] ?? ""}
+              series={one}
+              data={dataOf(one, frame.times)}
+              value={formatValue(now?.value, unit)}
+              pressed={!hidden.has(one.name)}
+              onClick={onChange && ((event) => choose(one.name, event))}
+            />
           </li>
         );
       })}
@@ -59,6 +57,41 @@ export function Legend({ frame, colours, unit, hidden, onChange }: Props) {
         </li>
       )}
     </ul>
+  );
+}
+
+interface ItemProps {
+  series: Series;
+  colour: string;
+  value: string;
+  pressed: boolean;
+  data: Record<string, number | string>;
+  onClick: ((event: MouseEvent) => void) | undefined;
+}
+
+function Item({ series, colour, value, pressed, data, onClick }: ItemProps) {
+  const inside = (
+    <>
+      <Swatch colour={colour} dashed={series.role === "predicted"} />
+      <span className={styles.name}>{series.name}</span>
+      <span className="number">{value}</span>
+    </>
+  );
+  return onClick ? (
+    <button
+      type="button"
+      className={styles.item}
+      aria-pressed={pressed}
+      title={series.name}
+      onClick={onClick}
+      {...data}
+    >
+      {inside}
+    </button>
+  ) : (
+    <span className={styles.item} title={series.name} {...data}>
+      {inside}
+    </span>
   );
 }
 

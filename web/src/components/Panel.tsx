@@ -100,7 +100,13 @@ interface BodyProps {
 export function PanelBody({ state, frames, needs, children }: BodyProps) {
   if (state === "loading")
     return <Skeleton className={styles.skeleton ?? ""} radius="md" aria-label="Loading" />;
-  if (state === "error" && frames.error) return <Trouble error={frames.error} onRetry={frames.retry} />;
+  if (state === "error" && frames.error) {
+    return (
+      <div className={styles.inset}>
+        <Trouble error={frames.error} onRetry={frames.retry} />
+      </div>
+    );
+  }
   if (state === "empty") {
     return (
       <div className={styles.empty}>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // One number, large, with its recent course as a word-sized line, and smaller numbers beside it.
-import { ActionIcon } from "@mantine/core";
 import { useState } from "react";
 import { type Frames, useFrames } from "../api/hooks";
 import { dataOf, latest, type Series } from "../charts/frame";
@@ -9,9 +8,9 @@ import { sparkline } from "../charts/sparkline";
 import { summarise } from "../charts/summary";
 import { formatValue } from "../lib/format";
 import { DataTable } from "./DataTable";
-import { ChartIcon, TableIcon } from "./icons";
 import { Box, PanelActions, PanelBody, stateOf } from "./Panel";
 import styles from "./StatTile.module.css";
+import { TableToggle } from "./TableToggle";
 
 interface Props {
   /** The first query is the large number and the line; the others are the small numbers. */
@@ -33,17 +32,7 @@ export function StatTile({ spec, className }: Props) {
       actions={
         <>
           <PanelActions spec={spec} frames={frames} />
-          <ActionIcon
-            variant="subtle"
-            color="gray"
-            size="sm"
-            disabled={state !== "ready"}
-            aria-pressed={asTable}
-            aria-label={asTable ? `View ${spec.title} as number` : `View ${spec.title} as table`}
-            onClick={() => setAsTable(!asTable)}
-          >
-            {asTable ? <ChartIcon /> : <TableIcon />}
-          </ActionIcon>
+          <TableToggle title={spec.title} ready={state === "ready"} asTable={asTable} onChange={setAsTable} />
         </>
       }
     >
@@ -83,7 +72,11 @@ function Stat({ spec, frames }: { spec: PanelSpec; frames: Frames }) {
         </dl>
       </div>
       {first && (
-        <Spark series={first} label={summarise(spec.title, { ...frame, series: [first] }, spec.unit)} />
+        <Spark
+          zero={spec.zero}
+          series={first}
+          label={summarise(spec.title, { ...frame, series: [first] }, spec.unit)}
+        />
       )}
     </div>
   );
@@ -92,8 +85,16 @@ function Stat({ spec, frames }: { spec: PanelSpec; frames: Frames }) {
 const WIDTH = 200;
 const HEIGHT = 48;
 
-export function Spark({ series, label }: { series: Series; label: string }) {
-  const { line, area } = sparkline(series.values, WIDTH, HEIGHT);
+export function Spark({
+  series,
+  label,
+  zero,
+}: {
+  series: Series;
+  label: string;
+  zero?: boolean | undefined;
+}) {
+  const { line, area } = sparkline(series.values, WIDTH, HEIGHT, zero);
   return (
     <svg
       className={series.role === "predicted" ? styles.sparkPredicted : styles.spark}

@@ -23,6 +23,13 @@ export function explain(error: Error): { title: string; text: string } {
   return { title: "The server failed", text: error.message };
 }
 
+/** Asking again by hand is worth a button unless the answer is certain to be the same. */
+function mayPass(error: Error): boolean {
+  return (
+    !(error instanceof ApiError) || error.status < 400 || error.status >= 500 || error.type !== "bad_data"
+  );
+}
+
 export function Trouble({ error, onRetry }: { error: Error; onRetry?: () => void }) {
   const { title, text } = explain(error);
   return (
@@ -31,7 +38,7 @@ export function Trouble({ error, onRetry }: { error: Error; onRetry?: () => void
       <div>
         <strong>{title}</strong>
         <p>{text}</p>
-        {onRetry && (
+        {onRetry && mayPass(error) && (
           <Button size="compact-xs" variant="default" onClick={onRetry}>
             Try again
           </Button>

@@ -21,7 +21,7 @@ const PIPELINE_BUCKET = "foreglow_pipeline_latency_seconds_bucket";
 /** What the aggregated request duration of a service should stay below. */
 export const SLA_MS = 500;
 
-const NEEDS_RULES = "A metricsinference processor with rules for this metric produces it.";
+const NEEDS_RULES = "It needs a metricsinference processor with rules for this metric.";
 
 export interface Row {
   title: string;
@@ -32,6 +32,22 @@ export interface Row {
 
 const CPU_ORIGINAL = { expr: CPU.original, legend: "original" } as const;
 const CPU_PREDICTED = { expr: CPU.predicted, legend: "predicted", role: "predicted" } as const;
+
+/** The headline of the product; the Overview shows it too. */
+export const OVERLAY: PanelSpec = {
+  id: "cpu-overlay",
+  title: "Original and predicted",
+  about:
+    "Both on one scale: measured solid, predicted dashed. The band is the interval in which the model expects the value.",
+  unit: "ratio",
+  queries: [
+    CPU_ORIGINAL,
+    CPU_PREDICTED,
+    { expr: CPU.lower, legend: "lower", role: "lower" },
+    { expr: CPU.upper, legend: "upper", role: "upper" },
+  ],
+  needs: NEEDS_RULES,
+};
 
 export const ROWS: readonly Row[] = [
   {
@@ -46,18 +62,19 @@ export const ROWS: readonly Row[] = [
         queries: [
           { expr: `sum(${rate(counter("otelcol_receiver_accepted_metric_points"))})`, legend: "points" },
         ],
-        needs: "Own metrics of this process, read back from its port 8888.",
+        needs: "It needs the own metrics of this process, scraped from its port 8888.",
       },
       {
         id: "inference-success",
         title: "Inference success rate",
         about: "Share of inference requests that gave a result.",
         unit: "ratio",
+        zero: true,
         queries: [
           { expr: share(`${REQUESTS}{${SUCCESS}}`, REQUESTS), legend: "success" },
           { expr: "sum(foreglow_inference_series)", legend: "series", unit: "count" },
         ],
-        needs: "A metricsinference processor with rules.",
+        needs: "It needs a metricsinference processor with rules.",
       },
       {
         id: "pipeline-latency",
@@ -92,20 +109,7 @@ export const ROWS: readonly Row[] = [
         queries: [CPU_PREDICTED],
         needs: NEEDS_RULES,
       },
-      {
-        id: "cpu-overlay",
-        title: "Original and predicted",
-        about:
-          "Both on one scale: measured solid, predicted dashed. The band is the interval in which the model expects the value.",
-        unit: "ratio",
-        queries: [
-          CPU_ORIGINAL,
-          CPU_PREDICTED,
-          { expr: CPU.lower, legend: "lower", role: "lower" },
-          { expr: CPU.upper, legend: "upper", role: "upper" },
-        ],
-        needs: NEEDS_RULES,
-      },
+      OVERLAY,
     ],
   },
   {
@@ -165,7 +169,7 @@ export const ROWS: readonly Row[] = [
         unit: "per_second",
         zero: true,
         queries: [{ expr: `sum by (model, outcome) (${rate(REQUESTS)})`, legend: "{{model}} {{outcome}}" }],
-        needs: "A metricsinference processor with rules.",
+        needs: "It needs a metricsinference processor with rules.",
       },
       {
         id: "model-latency",
@@ -178,7 +182,7 @@ export const ROWS: readonly Row[] = [
           expr: quantile(q, INFERENCE_BUCKET),
           legend: `p${q * 100}`,
         })),
-        needs: "A metricsinference processor with rules.",
+        needs: "It needs a metricsinference processor with rules.",
       },
       {
         id: "collector-memory",

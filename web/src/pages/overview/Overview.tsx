@@ -7,6 +7,7 @@ import { useOverview } from "../../api/hooks";
 import type { Overview as Answer, Pipeline, Service } from "../../api/types";
 import { loadCharts } from "../../charts/TimeChart";
 import list from "../../components/ListPanel.module.css";
+import { OverlayPanel } from "../../components/OverlayPanel";
 import { Box } from "../../components/Panel";
 import { SendData } from "../../components/SendData";
 import { StatTile } from "../../components/StatTile";
@@ -15,7 +16,7 @@ import { ago, duration, formatValue } from "../../lib/format";
 import { globalSearch } from "../../state/search";
 import { useNow, usePageSearch } from "../../state/view";
 import styles from "./Overview.module.css";
-import { TILES } from "./panels";
+import { HEADLINE, TILES } from "./panels";
 
 export function Overview() {
   useChartsWhenIdle();
@@ -36,6 +37,7 @@ export function Overview() {
           <StatTile key={tile.id} spec={tile} />
         ))}
       </div>
+      <OverlayPanel spec={HEADLINE} className={styles.headline} />
       <div className={styles.lists}>
         {overview.isPending && !overview.error && <Skeleton height={180} radius="md" />}
         {answer && answer.services.length > 0 && <Services services={answer.services} />}

@@ -2,10 +2,18 @@
 // The tiles of the Overview: what comes in, what is foretold, what it costs.
 import type { PanelSpec } from "../../charts/panel";
 import { counter, gauge, rate } from "../../lib/names";
+import { OVERLAY } from "../inference/panels";
 
-const SELF = "Own metrics of this process, read back from its port 8888.";
+const SELF = "It needs the own metrics of this process, scraped from its port 8888.";
 
 const accepted = (what: string) => `sum(${rate(counter(`otelcol_receiver_accepted_${what}`))})`;
+
+/** Measured and predicted on one scale. */
+export const HEADLINE: PanelSpec = {
+  ...OVERLAY,
+  id: "headline",
+  title: "CPU utilization, measured and predicted",
+};
 
 export const TILES: readonly PanelSpec[] = [
   {
@@ -40,7 +48,7 @@ export const TILES: readonly PanelSpec[] = [
     queries: [
       { expr: `sum(${rate("foreglow_inference_requests_total")})`, legend: "requests", role: "predicted" },
     ],
-    needs: "A metricsinference processor with rules.",
+    needs: "It needs a metricsinference processor with rules.",
   },
   {
     id: "memory",
