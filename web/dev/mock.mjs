@@ -3,6 +3,7 @@
 // with the headers that the real server sends. Values are functions of time, so asking twice gives the same.
 //
 //   node dev/mock.mjs [--port 9090] [--empty] [--down] [--broken]
+//     --unstored   a configuration without a store
 //     --empty   no telemetry yet      --broken  queries fail with 503      --down  like a dead process after 10 s
 
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -85,17 +86,23 @@ const ANSWERS = [
       return [[{}, (time) => 0.0011 * (1 + 4 * q ** 9) * (1 + 0.15 * smooth(q * 10, time))]];
     },
   ],
-  [/outcome=~"success/, () => [[{}, (time) => (time % 1800 < 60 ? 0.994 : 0.9998)]]],
+  [/outcome="ok".* or 0/, () => [[{}, (time) => (time % 1800 < 60 ? 0.994 : 0.9998)]]],
   [/inference_series/, () => [[{}, () => 128]]],
   [
-    /sum by \(model, outcome\)/,
-    () => [
-      ...["holt-winters", "simple-sum", "simple-scale"].map((model, i) => [
-        { model, outcome: "success" },
+    /sum by \(model\)/,
+    () =>
+      ["holt_winters", "simple-sum", "simple-scale"].map((model, i) => [
+        { model },
         (time) => 0.9 + i * 0.6 + 0.1 * smooth(i + 30, time),
       ]),
-      [{ model: "holt-winters", outcome: "error" }, (time) => (time % 1800 < 60 ? 0.3 : 0)],
-    ],
+  ],
+  [
+    /sum by \(model, outcome\)/,
+    () => [[{ model: "holt_winters", outcome: "timeout" }, (time) => (time % 1800 < 60 ? 0.3 : Number.NaN)]],
+  ],
+  [
+    /group by \(service_name\)/,
+    () => [{}, ...SERVICES.map((service_name) => ({ service_name }))].map((labels) => [labels, () => 1]),
   ],
   [/inference_requests_total/, () => [[{}, (time) => 4.5 + 0.3 * smooth(9, time)]]],
   [/accepted_metric_points/, () => [[{}, (time) => 412 + 20 * wave(time, 700) + 14 * smooth(40, time)]]],
@@ -170,7 +177,8 @@ function overview() {
     name: signal,
     signal,
     received: Math.round(uptime * rate),
-    delivered: Math.round(uptime * rate) - dropped - 12,
+    generated: signal === "metrics" ? Math.round(uptime * 11) : 0,
+    delivered: Math.round(uptime * (signal === "metrics" ? rate + 11 : rate)) - dropped - 12,
     dropped,
     in_flight: 12,
   });
@@ -185,6 +193,8 @@ function overview() {
     version: "0.1.0",
     uptime_seconds: uptime,
     ready: true,
+    stored: !argument("unstored"),
+    series: argument("empty") ? 0 : 1834,
     pipelines: argument("empty")
       ? ["traces", "metrics", "logs"].map((s) => ({
           name: s,

@@ -5,7 +5,7 @@ import { useMemo, useSyncExternalStore } from "react";
 import { EMPTY_FRAME, type Frame, joinFrames, type Role } from "../charts/frame";
 import type { Unit } from "../lib/format";
 import { fillVariables, grid, instant, span } from "../state/time";
-import { useView } from "../state/view";
+import { usePageSearch, useView } from "../state/view";
 import { get, retryDelay, shouldRetry } from "./http";
 import { type InstantAnswer, queryInstant, queryRange, type RangeAnswer, toFrame } from "./prometheus";
 import type { LogRecord, Overview, Trace } from "./types";
@@ -53,11 +53,12 @@ export interface Frames {
 /** Range queries of a panel over the page's range, joined on one grid. `queries` must keep its identity. */
 export function useFrames(queries: readonly Query[]): Frames {
   const { range, every } = useView();
+  const { service } = usePageSearch();
+  const exprs = queries.map(({ expr }) => fillVariables(expr, span(range), service));
   const results = useQueries({
-    queries: queries.map(({ expr }) => ({
+    queries: exprs.map((expr) => ({
       queryKey: ["range", expr, range.from, range.to],
-      queryFn: ({ signal }: { signal: AbortSignal }) =>
-        queryRange(fillVariables(expr, span(range)), grid(range, Date.now()), signal),
+      queryFn: ({ signal }: { signal: AbortSignal }) => queryRange(expr, grid(range, Date.now()), signal),
       refetchInterval: every,
       enabled: expr !== "",
     })),
@@ -74,7 +75,7 @@ export function useFrames(queries: readonly Query[]): Frames {
     updatedAt: shown.length === 0 ? 0 : Math.min(...shown.map((result) => result.dataUpdatedAt)),
     warnings: unique(answers.flatMap((answer) => answer?.warnings ?? [])),
     infos: unique(answers.flatMap((answer) => answer?.infos ?? [])),
-    exprs: queries.map(({ expr }) => fillVariables(expr, span(range))),
+    exprs,
     retry: () => {
       for (const result of results) void result.refetch();
     },

@@ -7,15 +7,21 @@ export interface Overview {
   version: string;
   uptime_seconds: number;
   ready: boolean;
+  /** Whether a store keeps anything; without one there is nothing to query. */
+  stored?: boolean;
+  /** Metric series in the store. */
+  series?: number;
   pipelines: Pipeline[];
   services: Service[];
 }
 
-/** The ledger of one pipeline: received = delivered + dropped + in_flight (+ what processors took out). */
+/** The ledger of one pipeline: received + generated = delivered + dropped + in_flight + what processors took out. */
 export interface Pipeline {
   name: string;
   signal: Signal;
   received: number;
+  /** Made by its processors: predictions. */
+  generated?: number;
   delivered: number;
   dropped: number;
   in_flight: number;

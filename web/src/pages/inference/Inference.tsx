@@ -6,15 +6,19 @@ import { ChartPanel } from "../../components/ChartPanel";
 import { StatTile } from "../../components/StatTile";
 import styles from "./Inference.module.css";
 import { ROWS } from "./panels";
+import { SourcePicker } from "./SourcePicker";
 
 export function Inference() {
   useEffect(() => void loadCharts(), []);
   return (
     <>
-      <p className={styles.lead}>
-        Metrics Inference Showcase: metrics as they came, and as models made of them in the stream. Measured
-        is solid, <span className={styles.predicted}>predicted is dashed</span>.
-      </p>
+      <div className={styles.top}>
+        <p className={styles.lead}>
+          Metrics Inference Showcase: metrics as they came, and as models made of them in the stream. Measured
+          is solid, <span className={styles.predicted}>predicted is dashed</span>.
+        </p>
+        <SourcePicker />
+      </div>
       {ROWS.map((row) => (
         <section key={row.title} aria-label={row.title}>
           <h2 className={styles.title}>{row.title}</h2>

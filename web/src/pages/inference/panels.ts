@@ -3,18 +3,23 @@
 import type { PanelSpec } from "../../charts/panel";
 import { counter, gauge, quantile, rate, share } from "../../lib/names";
 
-/** Measured, predicted and interval; one expression each, comparable with one another. */
+/** CPU time that is not idle: machines tell it by state and core, services as one number. */
+const cpu = (name: string) => `avg(sum without (state) (${gauge(name, "ratio", 'state!="idle"$__source')}))`;
+
+/** Measured, predicted and interval, one expression each, comparable with one another. */
 const CPU = {
-  original: 'avg(sum by (host_name, cpu) (system_cpu_utilization_ratio{state!="idle"}))',
-  predicted: 'avg(sum by (host_name, cpu) (system_cpu_utilization_predicted{state!="idle"}))',
-  lower: 'avg(sum by (host_name, cpu) (system_cpu_utilization_lower{state!="idle"}))',
-  upper: 'avg(sum by (host_name, cpu) (system_cpu_utilization_upper{state!="idle"}))',
+  original: cpu("system_cpu_utilization"),
+  predicted: cpu("system_cpu_utilization_predicted"),
+  lower: cpu("system_cpu_utilization_lower"),
+  upper: cpu("system_cpu_utilization_upper"),
 };
-const DURATION_HTTP = gauge("http_request_duration_ms", "milliseconds");
-const DURATION_GRPC = gauge("grpc_request_duration_ms", "milliseconds");
-const TOTAL_DURATION = gauge("total_request_duration_ms", "milliseconds");
+/** Nothing but the chosen source, after a matcher that all series pass. */
+const SOURCE = '__name__!=""$__source';
+const DURATION_HTTP = gauge("http_request_duration_ms", "milliseconds", SOURCE);
+const DURATION_GRPC = gauge("grpc_request_duration_ms", "milliseconds", SOURCE);
+const TOTAL_DURATION = gauge("total_request_duration_ms", "milliseconds", SOURCE);
 const REQUESTS = "foreglow_inference_requests_total";
-const SUCCESS = 'outcome=~"success|ok"';
+const OK = 'outcome="ok"';
 const INFERENCE_BUCKET = "foreglow_inference_duration_seconds_bucket";
 const PIPELINE_BUCKET = "foreglow_pipeline_latency_seconds_bucket";
 
@@ -22,6 +27,9 @@ const PIPELINE_BUCKET = "foreglow_pipeline_latency_seconds_bucket";
 export const SLA_MS = 500;
 
 const NEEDS_RULES = "It needs a metricsinference processor with rules for this metric.";
+
+/** Everything that sends what the page predicts. */
+export const SOURCES = `group by (service_name) (${gauge("system_cpu_utilization", "ratio")} or ${gauge("http_request_duration_ms", "milliseconds")})`;
 
 export interface Row {
   title: string;
@@ -71,7 +79,7 @@ export const ROWS: readonly Row[] = [
         unit: "ratio",
         zero: true,
         queries: [
-          { expr: share(`${REQUESTS}{${SUCCESS}}`, REQUESTS), legend: "success" },
+          { expr: share(`${REQUESTS}{${OK}}`, REQUESTS), legend: "success" },
           { expr: "sum(foreglow_inference_series)", legend: "series", unit: "count" },
         ],
         needs: "It needs a metricsinference processor with rules.",
@@ -132,6 +140,7 @@ export const ROWS: readonly Row[] = [
         title: "Aggregated total duration",
         about: "Output of the sum model: HTTP and gRPC durations of a service added up in the stream.",
         unit: "milliseconds",
+        threshold: { value: SLA_MS, label: `SLA ${SLA_MS} ms` },
         queries: [
           {
             expr: `max by (service_name) (${TOTAL_DURATION})`,
@@ -165,10 +174,17 @@ export const ROWS: readonly Row[] = [
       {
         id: "model-performance",
         title: "Inference model performance",
-        about: "Inference requests per second, by model and outcome.",
+        about:
+          "Answered inference requests per second, by model; below them what was not answered, by reason.",
         unit: "per_second",
         zero: true,
-        queries: [{ expr: `sum by (model, outcome) (${rate(REQUESTS)})`, legend: "{{model}} {{outcome}}" }],
+        queries: [
+          { expr: `sum by (model) (${rate(`${REQUESTS}{${OK}}`)})`, legend: "{{model}}" },
+          {
+            expr: `sum by (model, outcome) (${rate(`${REQUESTS}{outcome!="ok"}`)}) > 0`,
+            legend: "{{model}}: {{outcome}}",
+          },
+        ],
         needs: "It needs a metricsinference processor with rules.",
       },
       {

@@ -7,6 +7,7 @@ import { useOverview } from "../../api/hooks";
 import type { Overview as Answer, Pipeline, Service } from "../../api/types";
 import { loadCharts } from "../../charts/TimeChart";
 import list from "../../components/ListPanel.module.css";
+import { NotStored } from "../../components/NotStored";
 import { OverlayPanel } from "../../components/OverlayPanel";
 import { Box } from "../../components/Panel";
 import { SendData } from "../../components/SendData";
@@ -31,18 +32,26 @@ export function Overview() {
         ) : (
           <Trouble error={overview.error} onRetry={() => void overview.refetch()} />
         ))}
-      {answer?.services.length === 0 && <SendData />}
+      {answer?.stored === false ? <NotStored /> : <Measures empty={answer?.services.length === 0} />}
+      <div className={styles.lists}>
+        {overview.isPending && !overview.error && <Skeleton height={180} radius="md" />}
+        {answer && answer.services.length > 0 && <Services services={answer.services} />}
+        {answer && <Pipelines pipelines={answer.pipelines} />}
+      </div>
+    </>
+  );
+}
+
+function Measures({ empty }: { empty: boolean }) {
+  return (
+    <>
+      {empty && <SendData />}
       <div className={styles.tiles}>
         {TILES.map((tile) => (
           <StatTile key={tile.id} spec={tile} />
         ))}
       </div>
       <OverlayPanel spec={HEADLINE} className={styles.headline} />
-      <div className={styles.lists}>
-        {overview.isPending && !overview.error && <Skeleton height={180} radius="md" />}
-        {answer && answer.services.length > 0 && <Services services={answer.services} />}
-        {answer && <Pipelines pipelines={answer.pipelines} />}
-      </div>
     </>
   );
 }
@@ -80,6 +89,12 @@ function Status({ answer }: { answer: Answer }) {
           <dt>pipelines</dt>
           <dd>{answer.pipelines.length}</dd>
         </div>
+        {answer.series !== undefined && (
+          <div>
+            <dt>series</dt>
+            <dd>{formatValue(answer.series, "count")}</dd>
+          </div>
+        )}
       </dl>
       <Link to="/inference" search={search}>
         See the predictions
@@ -161,6 +176,7 @@ function LastSeen({ at, now }: { at: number; now: number }) {
 }
 
 function Pipelines({ pipelines }: { pipelines: Pipeline[] }) {
+  const generating = pipelines.some(({ generated = 0 }) => generated > 0);
   return (
     <Box id="pipelines" title="Pipelines">
       {pipelines.length === 0 ? (
@@ -174,6 +190,11 @@ function Pipelines({ pipelines }: { pipelines: Pipeline[] }) {
                 <th scope="col" className={list.value}>
                   Received
                 </th>
+                {generating && (
+                  <th scope="col" className={list.value}>
+                    Predicted
+                  </th>
+                )}
                 <th scope="col" className={list.value}>
                   Delivered
                 </th>
@@ -195,6 +216,9 @@ function Pipelines({ pipelines }: { pipelines: Pipeline[] }) {
                     )}
                   </th>
                   <td className={list.value}>{formatValue(pipeline.received, "count")}</td>
+                  {generating && (
+                    <td className={list.value}>{formatValue(pipeline.generated ?? 0, "count")}</td>
+                  )}
                   <td className={list.value}>{formatValue(pipeline.delivered, "count")}</td>
                   <td className={list.value}>{formatValue(pipeline.in_flight, "count")}</td>
                   <td className={`${list.value} ${pipeline.dropped > 0 ? list.bad : ""}`}>
