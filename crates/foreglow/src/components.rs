@@ -5,5 +5,10 @@ use pipeline::Components;
 
 /// Every component type of this build.
 pub fn components() -> Components {
-    Components { receivers: vec![], processors: vec![], exporters: vec![], extensions: vec![] }
+    Components {
+        receivers: vec![],
+        processors: vec![processors::metricsinference::FACTORY],
+        exporters: vec![],
+        extensions: vec![],
+    }
 }
