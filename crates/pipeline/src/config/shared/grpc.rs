@@ -8,9 +8,6 @@ use super::super::{Checker, Duration};
 use super::http::check_transport;
 use super::{Compression, Headers, TlsClient, TlsServer, check_listen, refuse_if};
 
-/// Largest message a server takes unless told otherwise: gRPC's own default.
-const MESSAGE_BYTES_DEFAULT: usize = 4 << 20;
-
 /// Keys of a gRPC client, standing among the component's own.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -149,10 +146,10 @@ pub struct EnforcementPolicy {
 }
 
 impl GrpcServer {
-    /// Largest message in bytes: 4 MiB unless `max_recv_msg_size_mib` says otherwise.
-    pub fn message_bytes_max(&self) -> usize {
+    /// Largest message in bytes: `default` unless `max_recv_msg_size_mib` says otherwise.
+    pub fn message_bytes_max(&self, default: usize) -> usize {
         match self.max_recv_msg_size_mib {
-            0 => MESSAGE_BYTES_DEFAULT,
+            0 => default,
             mib => (mib as usize) << 20,
         }
     }

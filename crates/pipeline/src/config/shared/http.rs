@@ -7,9 +7,6 @@ use serde::de::IgnoredAny;
 use super::super::{Checker, Duration};
 use super::{Headers, TlsClient, TlsServer, check_listen, refuse_if};
 
-/// Largest request body a server takes unless told otherwise, as in the collector.
-const BODY_BYTES_DEFAULT: u64 = 20 << 20;
-
 /// How a client compresses bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -140,11 +137,11 @@ pub struct Cors {
 }
 
 impl HttpServer {
-    /// Largest body in bytes, compressed and uncompressed: 20 MiB unless a positive
+    /// Largest body in bytes, compressed and uncompressed: `default` unless a positive
     /// `max_request_body_size` is given.
-    pub fn body_bytes_max(&self) -> u64 {
+    pub fn body_bytes_max(&self, default: u64) -> u64 {
         match u64::try_from(self.max_request_body_size) {
-            Ok(0) | Err(_) => BODY_BYTES_DEFAULT,
+            Ok(0) | Err(_) => default,
             Ok(bytes) => bytes,
         }
     }
