@@ -1,1 +1,9 @@
-//! receivers
+// SPDX-License-Identifier: Apache-2.0
+//! Receivers: where telemetry comes in.
+//!
+//! A folder per component, named by its YAML type; each offers `factory()` for the one table of
+//! components. Only receivers (and extensions) listen on sockets.
+
+pub mod hostmetrics;
+mod net;
+pub mod otlp;

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Settings of the host metrics receiver, with the collector's keys.
+
+use std::collections::BTreeMap;
+
+use pipeline::config::{Checker, ComponentConfig, Duration};
+use regex::Regex;
+use serde::Deserialize;
+
+/// Settings of the receiver.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Time between readings.
+    pub collection_interval: Duration,
+    /// Time before the first.
+    pub initial_delay: Duration,
+    /// Accepted for compatibility: reading `/proc` takes milliseconds.
+    pub timeout: Duration,
+    /// Where the host's root is mounted, e.g. `/hostfs`; empty = this machine's own.
+    pub root_path: String,
+    /// Accepted for compatibility: there is no metadata yet.
+    pub metadata_collection_interval: Duration,
+    /// What to read; at least one.
+    pub scrapers: Scrapers,
+    /// What the data says about where it is from.
+    pub resource_attributes: BTreeMap<String, Toggle>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            collection_interval: Duration::from_secs(60),
+            initial_delay: Duration::from_secs(1),
+            timeout: Duration::ZERO,
+            root_path: String::new(),
+            metadata_collection_interval: Duration::from_secs(300),
+            scrapers: Scrapers::default(),
+            resource_attributes: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// True if `host.name` goes into the resource; off unless enabled, as in the collector.
+    pub fn host_name(&self) -> bool {
+        self.resource_attributes.get("host.name").is_some_and(|toggle| toggle.enabled)
+    }
+}
+
+/// `{enabled: true}`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Toggle {
+    /// On or off.
+    pub enabled: bool,
+}
+
+/// The scrapers named in the file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Scrapers {
+    /// Processor time.
+    pub cpu: Option<Plain>,
+    /// Load averages.
+    pub load: Option<Load>,
+    /// Main memory.
+    pub memory: Option<Plain>,
+    /// Block devices.
+    pub disk: Option<Disk>,
+    /// Mounted file systems.
+    pub filesystem: Option<Filesystem>,
+    /// Network interfaces and connections.
+    pub network: Option<Network>,
+    /// Swap.
+    pub paging: Option<Plain>,
+    /// Number of processes.
+    pub processes: Option<Plain>,
+    /// Uptime.
+    pub system: Option<Plain>,
+    /// Not yet.
+    pub process: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+    /// Not yet.
+    pub nfs: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+}
+
+/// Which metrics are on; those not named are as by default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Metrics(BTreeMap<String, Toggle>);
+
+impl Metrics {
+    /// Whether the metric `name` is on, which by default it is as `default` says.
+    pub fn enabled(&self, name: &str, default: bool) -> bool {
+        self.0.get(name).map_or(default, |toggle| toggle.enabled)
+    }
+}
+
+/// A scraper without options.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Plain {
+    /// Metrics on or off.
+    pub metrics: Metrics,
+}
+
+/// Load averages.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Load {
+    /// Metrics on or off.
+    pub metrics: Metrics,
+    /// Divide by the number of processors.
+    pub cpu_average: bool,
+}
+
+/// Block devices.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Disk {
+    /// Metrics on or off.
+    pub metrics: Metrics,
+    /// Only these.
+    pub include: Match,
+    /// Not these.
+    pub exclude: Match,
+}
+
+/// Mounted file systems.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Filesystem {
+    /// Metrics on or off.
+    pub metrics: Metrics,
+    /// Also those without a device: tmpfs, proc, overlay.
+    pub include_virtual_filesystems: bool,
+    /// Only these devices.
+    pub include_devices: Match,
+    /// Not these devices.
+    pub exclude_devices: Match,
+    /// Only these types.
+    pub include_fs_types: Match,
+    /// Not these types.
+    pub exclude_fs_types: Match,
+    /// Only these mount points.
+    pub include_mount_points: Match,
+    /// Not these mount points.
+    pub exclude_mount_points: Match,
+}
+
+/// Network interfaces.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Network {
+    /// Metrics on or off.
+    pub metrics: Metrics,
+    /// Only these.
+    pub include: Match,
+    /// Not these.
+    pub exclude: Match,
+}
+
+/// Names to include or exclude. Each place has one of the lists; empty matches nothing.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Match {
+    /// Device names.
+    #[serde(alias = "interfaces", alias = "fs_types", alias = "mount_points")]
+    pub devices: Vec<String>,
+    /// How they compare.
+    pub match_type: MatchType,
+}
+
+/// How names compare.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MatchType {
+    /// Equal.
+    #[default]
+    Strict,
+    /// Regular expression, anywhere in the name.
+    Regexp,
+}
+
+/// A [`Match`] ready to be used.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    names: Vec<String>,
+    patterns: Vec<Regex>,
+}
+
+impl Matcher {
+    /// Compiles `spec`.
+    ///
+    /// # Errors
+    /// What is wrong with a regular expression.
+    pub fn new(spec: &Match) -> Result<Self, regex::Error> {
+        match spec.match_type {
+            MatchType::Strict => Ok(Matcher { names: spec.devices.clone(), patterns: Vec::new() }),
+            MatchType::Regexp => {
+                let patterns =
+                    spec.devices.iter().map(|p| Regex::new(p)).collect::<Result<_, _>>()?;
+                Ok(Matcher { names: Vec::new(), patterns })
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.patterns.is_empty()
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        self.names.iter().any(|n| n == name) || self.patterns.iter().any(|p| p.is_match(name))
+    }
+}
+
+/// What is left after including and excluding.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    include: Matcher,
+    exclude: Matcher,
+}
+
+impl Filter {
+    /// Of the things in `include` (all if it is empty) those not in `exclude`.
+    ///
+    /// # Errors
+    /// What is wrong with a regular expression.
+    pub fn new(include: &Match, exclude: &Match) -> Result<Self, regex::Error> {
+        Ok(Filter { include: Matcher::new(include)?, exclude: Matcher::new(exclude)? })
+    }
+
+    /// True if `name` is left.
+    pub fn keeps(&self, name: &str) -> bool {
+        (self.include.is_empty() || self.include.matches(name)) && !self.exclude.matches(name)
+    }
+}
+
+impl ComponentConfig for Config {
+    fn validate(&self, at: &mut Checker<'_>) {
+        if self.collection_interval.is_zero() {
+            at.error("collection_interval", "must be greater than zero");
+        }
+        let scrapers = &self.scrapers;
+        let mut at = at.key("scrapers");
+        for (name, given) in
+            [("process", scrapers.process.is_some()), ("nfs", scrapers.nfs.is_some())]
+        {
+            if given {
+                at.error(name, format!("scraper {name} is not supported yet"));
+            }
+        }
+        if scrapers.names().is_empty() && scrapers.process.is_none() && scrapers.nfs.is_none() {
+            at.error("", "must specify at least one scraper when using hostmetrics receiver");
+        }
+        let mut filter = |scraper: &str, key: &str, spec: &Match| {
+            at.key(scraper).check(key, Matcher::new(spec));
+        };
+        if let Some(disk) = &scrapers.disk {
+            filter("disk", "include", &disk.include);
+            filter("disk", "exclude", &disk.exclude);
+        }
+        if let Some(network) = &scrapers.network {
+            filter("network", "include", &network.include);
+            filter("network", "exclude", &network.exclude);
+        }
+        if let Some(fs) = &scrapers.filesystem {
+            filter("filesystem", "include_devices", &fs.include_devices);
+            filter("filesystem", "exclude_devices", &fs.exclude_devices);
+            filter("filesystem", "include_fs_types", &fs.include_fs_types);
+            filter("filesystem", "exclude_fs_types", &fs.exclude_fs_types);
+            filter("filesystem", "include_mount_points", &fs.include_mount_points);
+            filter("filesystem", "exclude_mount_points", &fs.exclude_mount_points);
+        }
+    }
+}
+
+impl Scrapers {
+    /// Names of the scrapers that are on.
+    pub fn names(&self) -> Vec<&'static str> {
+        let on = [
+            ("cpu", self.cpu.is_some()),
+            ("load", self.load.is_some()),
+            ("memory", self.memory.is_some()),
+            ("disk", self.disk.is_some()),
+            ("filesystem", self.filesystem.is_some()),
+            ("network", self.network.is_some()),
+            ("paging", self.paging.is_some()),
+            ("processes", self.processes.is_some()),
+            ("system", self.system.is_some()),
+        ];
+        on.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Settings of the OTLP receiver, with the collector's keys.
+
+use basics::{Error, Result};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use otlp_wire::Signal;
+use pipeline::config::shared::{GrpcServer, HttpServer};
+use pipeline::config::{Checker, ComponentConfig};
+use pipeline::telemetry::ReceiverMeter;
+use serde::Deserialize;
+
+use super::cors::Cors;
+use super::http::Service;
+
+/// Largest request, compressed and plain, unless a key says otherwise: what OTLP SDKs may send.
+/// The collector takes 4 MiB (gRPC) and 20 MiB (HTTP), too little for the largest batches.
+pub const REQUEST_BYTES_MAX: usize = 64 << 20;
+
+/// Settings of the receiver.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Which protocols to listen for; at least one.
+    pub protocols: Protocols,
+}
+
+/// A protocol that is named is on, with its defaults where nothing else is said.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Protocols {
+    /// OTLP/gRPC, by default on `localhost:4317`.
+    pub grpc: Option<GrpcServer>,
+    /// OTLP/HTTP, by default on `localhost:4318`.
+    pub http: Option<Http>,
+}
+
+/// Settings of OTLP/HTTP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Http {
+    /// Where and how to listen.
+    #[serde(rename = "..server")]
+    pub server: HttpServer,
+    /// Path for traces.
+    pub traces_url_path: String,
+    /// Path for metrics.
+    pub metrics_url_path: String,
+    /// Path for logs.
+    pub logs_url_path: String,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http {
+            server: HttpServer::default(),
+            traces_url_path: "/v1/traces".to_owned(),
+            metrics_url_path: "/v1/metrics".to_owned(),
+            logs_url_path: "/v1/logs".to_owned(),
+        }
+    }
+}
+
+impl ComponentConfig for Config {
+    fn validate(&self, at: &mut Checker<'_>) {
+        let mut at = at.key("protocols");
+        if self.protocols.grpc.is_none() && self.protocols.http.is_none() {
+            at.error("", "must specify at least one protocol when using the OTLP receiver");
+        }
+        if let Some(grpc) = &self.protocols.grpc {
+            grpc.validate(&mut at.key("grpc"));
+        }
+        if let Some(http) = &self.protocols.http {
+            let mut at = at.key("http");
+            http.server.validate(&mut at);
+            at.check("response_headers", response_headers(&http.server));
+        }
+    }
+}
+
+/// Where OTLP/gRPC listens.
+pub(super) fn grpc_endpoint(config: &GrpcServer) -> &str {
+    config.endpoint.as_deref().filter(|e| !e.is_empty()).unwrap_or("localhost:4317")
+}
+
+impl Http {
+    /// Where it listens.
+    pub(super) fn endpoint(&self) -> &str {
+        self.server.endpoint.as_deref().filter(|e| !e.is_empty()).unwrap_or("localhost:4318")
+    }
+
+    /// The service as configured.
+    pub(super) fn service(&self, meter: ReceiverMeter) -> Result<Service> {
+        let rooted =
+            |path: &String| if path.starts_with('/') { path.clone() } else { format!("/{path}") };
+        let cors = self.server.cors.as_ref().filter(|cors| !cors.allowed_origins.is_empty());
+        Ok(Service {
+            routes: vec![
+                (rooted(&self.traces_url_path), Signal::Traces),
+                (rooted(&self.metrics_url_path), Signal::Metrics),
+                (rooted(&self.logs_url_path), Signal::Logs),
+            ],
+            limit: usize::try_from(self.server.body_bytes_max(REQUEST_BYTES_MAX as u64))
+                .unwrap_or(usize::MAX),
+            include_metadata: self.server.include_metadata,
+            cors: cors.map(|cors| Cors {
+                origins: cors.allowed_origins.clone(),
+                headers: cors.allowed_headers.clone(),
+                exposed: cors.exposed_headers.clone(),
+                max_age: cors.max_age,
+            }),
+            response_headers: response_headers(&self.server)?,
+            meter,
+        })
+    }
+}
+
+fn response_headers(config: &HttpServer) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in config.response_headers.iter() {
+        let wrong = || Error::invalid(format!("{name:?} is not a valid HTTP header"));
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+        headers.insert(parsed, HeaderValue::from_str(value).map_err(|_| wrong())?);
+    }
+    Ok(headers)
+}

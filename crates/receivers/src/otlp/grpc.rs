@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+//! OTLP over gRPC, on hyper's HTTP/2: unary calls whose message stays bytes.
+//!
+//! A unary call is one length-prefixed message in and one out, with the status in trailers, so
+//! this is less code than a codec for a gRPC framework, and it keeps what a framework hides: the
+//! length before the body is read (admission), the compressed message as received (it may go out
+//! again as it is), and the bound while inflating.
+//!
+//! ```text
+//! message = flag u8 (1 = compressed by grpc-encoding) | length u32 big endian | length bytes
+//! ```
+//! Source: grpc/doc/PROTOCOL-HTTP2.md; opentelemetry-proto, docs/specification.md.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use base64::Engine;
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use otlp_wire::Signal;
+use pipeline::telemetry::ReceiverMeter;
+
+use super::door::{self, Door, Refusal};
+use super::status::{SUCCESS_PROTO, Status, code};
+use crate::net::body::{self, BodyError};
+use crate::net::inflate;
+
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+/// Bytes before each message.
+const PREFIX: usize = 5;
+
+/// Settings of the service.
+#[derive(Clone)]
+pub(crate) struct Service {
+    /// Largest message, compressed and plain, in bytes.
+    pub limit: usize,
+    /// Keep request headers as metadata.
+    pub include_metadata: bool,
+    /// Counts items taken and refused.
+    pub meter: ReceiverMeter,
+}
+
+/// Answers one call.
+pub(crate) async fn call(
+    door: Arc<Door>,
+    service: Arc<Service>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Unary> {
+    if !is_grpc(request.headers()) {
+        return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    match export(&door, &service, peer, request).await {
+        Ok(()) => success(),
+        Err(status) => failure(&status),
+    }
+}
+
+async fn export(
+    door: &Door,
+    service: &Service,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<(), Status> {
+    let Some(signal) = signal_of(request.uri().path()).filter(|s| door.inlets.of(*s).is_some())
+    else {
+        let message = format!("unknown service or no pipeline for it: {}", request.uri().path());
+        return Err(Status { code: code::UNIMPLEMENTED, ..Status::invalid(message) });
+    };
+    let (parts, mut stream) = request.into_parts();
+    let named = parts.headers.get(ENCODING).map_or("", |v| v.to_str().unwrap_or("?"));
+    let encoding = inflate::from_name(named).map_err(|unknown| Status {
+        code: code::UNIMPLEMENTED,
+        ..Status::invalid(format!("grpc-encoding {unknown:?} is not supported"))
+    })?;
+    let begun = begin(&mut stream).await?;
+    let (bytes, permit) = match announced(&begun) {
+        Some(length) if length > service.limit => Err(BodyError::TooLarge { limit: service.limit }),
+        announced => {
+            let declared = announced.map(|length| length + PREFIX);
+            let limit = service.limit.saturating_add(PREFIX);
+            body::read_on(begun, stream, declared, limit, &door.budget).await
+        }
+    }
+    .map_err(|e| body_status(&e, service.limit))?;
+    let (compressed, message) = unframe(&bytes)?;
+    let encoding = match (compressed, encoding) {
+        (false, _) => None,
+        (true, Some(encoding)) => Some(encoding),
+        (true, None) => {
+            let message = "message is flagged as compressed but grpc-encoding is missing";
+            return Err(Status { code: code::INTERNAL, ..Status::invalid(message) });
+        }
+    };
+    let request = door::Request {
+        signal,
+        json: false,
+        encoding,
+        bytes: message,
+        limit: service.limit,
+        peer,
+        headers: service.include_metadata.then_some(&parts.headers),
+    };
+    door.take(request, permit, &service.meter).await.map_err(|refusal| Status::from(&refusal))
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let value = headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let value = value.split(';').next().unwrap_or("").trim();
+    value == "application/grpc" || value == "application/grpc+proto"
+}
+
+fn signal_of(path: &str) -> Option<Signal> {
+    match path {
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Some(Signal::Traces),
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => Some(Signal::Metrics),
+        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Some(Signal::Logs),
+        _ => None,
+    }
+}
+
+/// Reads until the message prefix is complete; what comes with it comes too.
+async fn begin(stream: &mut Incoming) -> Result<Bytes, Status> {
+    let mut begun = Bytes::new();
+    while begun.len() < PREFIX {
+        let frame = match stream.frame().await {
+            None => break,
+            Some(Ok(frame)) => frame,
+            Some(Err(e)) => return Err(body_status(&BodyError::Broken(e.to_string()), 0)),
+        };
+        if let Ok(data) = frame.into_data() {
+            begun = if begun.is_empty() { data } else { [&begun[..], &data[..]].concat().into() };
+        }
+    }
+    Ok(begun)
+}
+
+/// The length that the message prefix announces.
+fn announced(begun: &[u8]) -> Option<usize> {
+    let (&[_, a, b, c, d], _) = begun.split_first_chunk::<PREFIX>()?;
+    Some(u32::from_be_bytes([a, b, c, d]) as usize)
+}
+
+fn unframe(bytes: &Bytes) -> Result<(bool, Bytes), Status> {
+    let broken = |message: &str| Status { code: code::INTERNAL, ..Status::invalid(message) };
+    let Some((&[flag, a, b, c, d], _)) = bytes.split_first_chunk::<PREFIX>() else {
+        return Err(broken("request has no complete gRPC message"));
+    };
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    if flag > 1 {
+        return Err(broken("gRPC message has an unknown flag"));
+    }
+    if bytes.len() - PREFIX != length {
+        return Err(broken("gRPC message is not as long as its prefix says"));
+    }
+    Ok((flag == 1, bytes.slice(PREFIX..)))
+}
+
+fn body_status(error: &BodyError, limit: usize) -> Status {
+    match error {
+        BodyError::TooLarge { .. } => Status::from(&Refusal::TooLarge(format!(
+            "message is larger than the limit of {limit} bytes"
+        ))),
+        BodyError::Broken(why) => Status {
+            code: code::INTERNAL,
+            ..Status::invalid(format!("cannot read the request: {why}"))
+        },
+        BodyError::Refused(error) => Status::from(error),
+    }
+}
+
+fn success() -> Response<Unary> {
+    let mut message = BytesMut::with_capacity(PREFIX + SUCCESS_PROTO.len());
+    message.put_u8(0);
+    message.put_u32(SUCCESS_PROTO.len() as u32);
+    message.put_slice(SUCCESS_PROTO);
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(STATUS, HeaderValue::from_static("0"));
+    answer(Unary { message: Some(message.freeze()), trailers: Some(trailers) })
+}
+
+/// Status in the headers and no body: what gRPC calls trailers-only.
+fn failure(status: &Status) -> Response<Unary> {
+    let mut response = answer(Unary::default());
+    let headers = response.headers_mut();
+    headers.insert(STATUS, HeaderValue::from(status.code));
+    headers.insert(MESSAGE, percent_encoded(&status.message));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip,zstd,snappy,deflate,identity"));
+    if status.retry_after.is_some() {
+        let details = base64::engine::general_purpose::STANDARD_NO_PAD.encode(status.to_proto());
+        if let Ok(value) = HeaderValue::from_str(&details) {
+            headers.insert(DETAILS, value);
+        }
+    }
+    response
+}
+
+fn answer(body: Unary) -> Response<Unary> {
+    let mut response = Response::new(body);
+    let value = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, value);
+    response
+}
+
+fn plain(status: StatusCode) -> Response<Unary> {
+    let mut response = Response::new(Unary::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// `grpc-message` may hold printable ASCII; the rest, and `%`, is percent-encoded UTF-8.
+fn percent_encoded(message: &str) -> HeaderValue {
+    let mut out = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(byte as char),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    HeaderValue::from_str(&out).unwrap_or(HeaderValue::from_static("error"))
+}
+
+/// The answer to a unary call: at most one message, then trailers.
+#[derive(Default)]
+pub(crate) struct Unary {
+    message: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+impl Body for Unary {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(message) = self.message.take() {
+            return Poll::Ready(Some(Ok(Frame::data(message))));
+        }
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.message.is_none() && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.message.as_ref().map_or(0, |m| m.len() as u64))
+    }
+}

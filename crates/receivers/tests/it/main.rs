@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Receivers over real sockets.
+
+mod otlp_bad_input;
+mod otlp_grpc;
+mod otlp_http;
+mod support;
