@@ -6,9 +6,15 @@ use pipeline::Components;
 /// Every component type of this build.
 pub fn components() -> Components {
     Components {
-        receivers: vec![],
+        receivers: vec![receivers::otlp::factory(), receivers::hostmetrics::factory()],
         processors: vec![processors::metricsinference::FACTORY],
-        exporters: vec![],
+        exporters: vec![
+            exporters::otlp::factory(),
+            exporters::otlphttp::factory(),
+            exporters::debug::factory(),
+            exporters::prometheusremotewrite::factory(),
+            exporters::embedded_store::factory(),
+        ],
         extensions: vec![],
     }
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Exporter `embedded_store`: into the store of this process.
+//!
+//! Its pipelines become durable: the runtime appends what they admit to the store's log before it
+//! acknowledges and replays it at start; this exporter only takes what is given into memory. All
+//! signals, pipelines and the query server share one store ([`STORE`] in the host).
+//! What the store refuses (too old, over a limit) is counted by reason and does not fail the batch:
+//! sending it again would change nothing.
+
+mod config;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use basics::files::RealFiles;
+use basics::{Error, Result};
+use otlp_wire::Signal;
+use parking_lot::Mutex;
+use pipeline::component::ExporterFactory;
+use pipeline::telemetry::{ExporterMeter, Telemetry};
+use pipeline::{Batch, Context, Exporter};
+use store::{IngestReport, Store};
+
+pub use config::Config;
+
+/// The name under which the host shares the store.
+pub const STORE: &str = "embedded_store";
+
+/// The exporter of one signal.
+pub struct EmbeddedStore {
+    config: Arc<Config>,
+    context: Context,
+    meter: ExporterMeter,
+    store: Mutex<Option<Arc<Store>>>,
+}
+
+/// How the component table makes it.
+pub fn factory() -> ExporterFactory {
+    ExporterFactory {
+        kind: "embedded_store",
+        aliases: &[],
+        signals: &[Signal::Traces, Signal::Metrics, Signal::Logs],
+        summary: "the store of this process: durable, queried by the page and the Prometheus API",
+        decode: pipeline::config::decode::<Config>,
+        build: |config, context| {
+            let config = config.downcast::<Config>().map_err(|_| {
+                Error::invalid("exporter embedded_store got another component's settings")
+            })?;
+            Ok(Arc::new(EmbeddedStore::new(config, context)))
+        },
+    }
+}
+
+impl EmbeddedStore {
+    /// An exporter into the store of `context`'s host, which is opened at start.
+    pub fn new(config: Arc<Config>, context: Context) -> Self {
+        let meter = ExporterMeter::new(context.host.telemetry(), &context.id);
+        EmbeddedStore { config, context, meter, store: Mutex::new(None) }
+    }
+
+    fn open(&self) -> Result<Arc<Store>> {
+        let host = &self.context.host;
+        let directory = self.config.directory(host.data_dir());
+        host.shared(STORE, || {
+            let files = Arc::new(RealFiles);
+            let store = Store::open(&directory, self.config.options(), files, host.clock().clone())
+                .map_err(|e| e.within(format!("embedded store in {}", directory.display())))?;
+            Ok(store)
+        })
+    }
+
+    fn count(&self, signal: Signal, report: &IngestReport) {
+        self.meter.sent(signal, report.points);
+        let refused = report.rejected.total();
+        if refused == 0 {
+            return;
+        }
+        for (reason, count) in report.rejected.iter() {
+            refused_by(self.context.host.telemetry(), reason.name()).add(count);
+        }
+        tracing::debug!(refused, "the store refused samples");
+    }
+}
+
+/// Registering again gives the same counter; refusals are rare enough to look it up.
+fn refused_by(telemetry: &Telemetry, reason: &str) -> pipeline::telemetry::Counter {
+    telemetry.counter(
+        "foreglow_store_refused_samples_total",
+        "Points and samples the store did not take.",
+        &[("reason", reason)],
+    )
+}
+
+#[async_trait]
+impl Exporter for EmbeddedStore {
+    async fn start(&self) -> Result<()> {
+        *self.store.lock() = Some(self.open()?);
+        Ok(())
+    }
+
+    async fn export(&self, batch: Batch) -> Result<()> {
+        let store = self.store.lock().clone();
+        let Some(store) = store else {
+            let error = Error::closed("the embedded store is not open");
+            batch.settle(Err(error.clone()));
+            return Err(error);
+        };
+        let report = store.ingest(&batch.payload, batch.meta.received);
+        self.count(batch.signal(), &report);
+        batch.settle(Ok(()));
+        Ok(())
+    }
+
+    async fn stop(&self) -> Result<()> {
+        // The store outlives its exporters: the log is closed by whoever goes last, see `Drop` of
+        // the log; closing here would take it from the other signals.
+        self.store.lock().take();
+        Ok(())
+    }
+
+    fn log(&self) -> Option<Arc<segment_log::Log>> {
+        self.store.lock().as_ref().map(|store| store.log().clone())
+    }
+}
