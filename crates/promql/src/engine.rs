@@ -56,6 +56,17 @@ pub struct Context {
     pub deadline: Option<Instant>,
 }
 
+/// Largest time in either direction: 285,000 years, far enough from overflow for every sum of
+/// times, offsets and windows.
+pub(crate) const TIME_MAX_MS: i64 = 1 << 53;
+
+fn check_time(time_ms: i64) -> Result<(), QueryError> {
+    if time_ms.checked_abs().is_none_or(|size| size > TIME_MAX_MS) {
+        return Err(QueryError::Execution(format!("time out of range: {time_ms} ms")));
+    }
+    Ok(())
+}
+
 /// Why a query failed.
 #[derive(Clone, Debug)]
 pub enum QueryError {
@@ -156,6 +167,7 @@ impl Engine {
         context: &Context,
     ) -> Result<QueryResult, QueryError> {
         let expr = parse(query)?;
+        check_time(time_ms)?;
         let bounds = Bounds { start: time_ms, end: time_ms, step: 0 };
         let grid = Grid { start: time_ms, step: 1, count: 1 };
         let mut run = Evaluation::new(source, self, bounds, self.watch(context));
@@ -195,6 +207,8 @@ impl Engine {
                            the end must not be before the start";
             return Err(QueryError::Execution(message.into()));
         }
+        check_time(start_ms)?;
+        check_time(end_ms)?;
         let count = usize::try_from((end_ms - start_ms) / step_ms).unwrap_or(usize::MAX - 1) + 1;
         if count > self.limits.steps_max {
             return Err(QueryError::TooMuch(format!(

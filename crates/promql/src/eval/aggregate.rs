@@ -225,7 +225,11 @@ impl Evaluation<'_> {
                         _ => {}
                     }
                 }
-                ranked.sort_by(|x, y| by_value(x.0, y.0, descending));
+                // Equal values go by labels: the choice must not depend on who came first.
+                ranked.sort_by(|x, y| {
+                    let labels = |at: usize| &columns[at].labels;
+                    by_value(x.0, y.0, descending).then_with(|| labels(x.1).cmp(labels(y.1)))
+                });
                 ranked.truncate(if *k < 1.0 { 0 } else { *k as usize });
                 for (value, member) in ranked {
                     keep[member].set(step, value.into());
@@ -285,9 +289,11 @@ fn place(labels: &Labels) -> f64 {
 /// `limitk`: the first series of each group.
 fn limit(mut columns: Vec<Column>, groups: &Grouped, param: &[f64]) -> Vec<Column> {
     for members in &groups.members {
+        let mut members = members.clone();
+        members.sort_by(|a, b| columns[*a].labels.cmp(&columns[*b].labels));
         for (step, k) in param.iter().enumerate() {
             let mut left = if *k < 1.0 { 0 } else { *k as usize };
-            for member in members {
+            for member in &members {
                 let column = &mut columns[*member];
                 if !column.has(step) {
                     continue;

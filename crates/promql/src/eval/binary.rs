@@ -171,6 +171,7 @@ impl Evaluation<'_> {
         let mut used: Vec<bool> = vec![false; groups.keys.len()];
         const FILLED: usize = usize::MAX;
         for step in 0..steps {
+            self.watch.check()?;
             found.fill(None);
             used.fill(false);
             for (index, column) in one.iter().enumerate() {

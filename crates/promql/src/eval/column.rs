@@ -144,7 +144,7 @@ pub(crate) fn prune(columns: &mut Vec<Column>) {
     columns.retain(|column| !column.is_empty());
 }
 
-/// Collects samples by label set; columns keep the order of first appearance.
+/// Collects samples by label set; finished columns are in the order of their labels.
 pub(crate) struct Columns {
     index: HashMap<(Labels, bool), usize>,
     list: Vec<Column>,
@@ -175,6 +175,8 @@ impl Columns {
 
     pub(crate) fn finish(mut self) -> Vec<Column> {
         prune(&mut self.list);
+        // Sums depend on the order of what is added: it must not depend on the steps asked for.
+        self.list.sort_by(|a, b| a.labels.cmp(&b.labels));
         self.list
     }
 }

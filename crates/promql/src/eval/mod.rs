@@ -21,7 +21,7 @@ mod vector;
 use basics::labels::{Labels, METRIC_NAME};
 
 use crate::ast::*;
-use crate::engine::{Bounds, Engine, Grid, Limits, QueryError, Watch};
+use crate::engine::{Bounds, Engine, Grid, Limits, QueryError, TIME_MAX_MS, Watch};
 use crate::functions::Function;
 use crate::notes::Notes;
 use crate::source::SeriesSource;
@@ -137,6 +137,7 @@ impl<'a> Evaluation<'a> {
         }
         let columns = match &expr.kind {
             ExprKind::Number { value, .. } => {
+                self.charge(grid.count)?;
                 return Ok(Outcome::Scalar(vec![*value; grid.count]));
             }
             ExprKind::Paren(inner) => return self.eval(inner, grid),
@@ -269,7 +270,7 @@ impl<'a> Evaluation<'a> {
 
     fn at_ms(&self, at: At) -> i64 {
         match at {
-            At::Time(ms) => ms,
+            At::Time(ms) => ms.clamp(-TIME_MAX_MS, TIME_MAX_MS),
             At::Start => self.bounds.start,
             At::End => self.bounds.end,
         }

@@ -6,4 +6,5 @@ mod limits;
 mod pinned;
 mod round_trip;
 mod script;
+mod steps;
 mod suite;
