@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! extensions
+//! What runs beside the pipelines: the page with its APIs.
 
 pub mod dashboard;
+pub mod query_server;

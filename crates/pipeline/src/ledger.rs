@@ -211,6 +211,24 @@ impl Book {
         self.0.in_flight.load(Ordering::Acquire)
     }
 
+    /// Id of the pipeline.
+    pub fn pipeline(&self) -> &str {
+        &self.0.pipeline
+    }
+
+    /// Items delivered so far, added up over the exporters.
+    pub fn total_delivered(&self) -> u64 {
+        self.0.edges.iter().map(|(_, fates)| fates.get(Fate::Delivered)).sum()
+    }
+
+    /// Items dropped so far for whatever reason, added up over the exporters; what was dropped
+    /// before the fan-out counts once.
+    pub fn total_dropped(&self) -> u64 {
+        let edges = self.0.edges.iter().map(|(_, fates)| fates);
+        let all = std::iter::once(&self.0.before).chain(edges);
+        all.flat_map(|fates| Reason::ALL.map(|r| fates.get(Fate::Dropped(r)))).sum()
+    }
+
     /// Items received so far.
     pub fn total_received(&self) -> u64 {
         self.0.received.get()
@@ -281,6 +299,11 @@ impl Ledger {
         books.retain(|old| &*old.0.pipeline != pipeline);
         books.push(book.clone());
         book
+    }
+
+    /// All books, in the order of their opening.
+    pub fn books(&self) -> Vec<Book> {
+        self.books.lock().clone()
     }
 
     /// The book of `pipeline`.

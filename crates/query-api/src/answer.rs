@@ -168,7 +168,7 @@ pub fn timestamp(out: &mut String, time_ms: i64) {
     }
     let ms = time_ms.unsigned_abs();
     let _ = write!(out, "{}", ms / 1000);
-    if ms % 1000 != 0 {
+    if !ms.is_multiple_of(1000) {
         let _ = write!(out, ".{:03}", ms % 1000);
     }
 }

@@ -72,10 +72,11 @@ impl Guard {
         if path == "/-/healthy" || path == "/-/ready" {
             return Decision::Pass;
         }
-        if let Some(given) = query_token(request.uri()) {
-            if same_bytes(given.as_bytes(), token.as_bytes()) && request.method() == Method::GET {
-                return Decision::Answer(set_cookie_and_redirect(request.uri(), token));
-            }
+        if let Some(given) = query_token(request.uri())
+            && same_bytes(given.as_bytes(), token.as_bytes())
+            && request.method() == Method::GET
+        {
+            return Decision::Answer(set_cookie_and_redirect(request.uri(), token));
         }
         if shown_tokens(headers).any(|given| same_bytes(given.as_bytes(), token.as_bytes())) {
             return Decision::Pass;

@@ -80,9 +80,12 @@ impl Default for FloatHistogram {
 
 /// One bucket with its bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Bucket {
+pub struct Bucket {
+    /// Lower bound.
     pub lower: f64,
+    /// Upper bound.
     pub upper: f64,
+    /// Observations in it.
     pub count: f64,
 }
 
@@ -152,7 +155,7 @@ impl FloatHistogram {
     }
 
     /// All buckets from the lowest value to the highest.
-    pub(crate) fn buckets(&self) -> impl DoubleEndedIterator<Item = Bucket> {
+    pub fn buckets(&self) -> impl DoubleEndedIterator<Item = Bucket> {
         let negative = self.negative.iter().rev().map(|b| self.negative_bucket(*b));
         let positive = self.positive.iter().map(|b| self.positive_bucket(*b));
         negative.chain(self.zero_bucket()).chain(positive)

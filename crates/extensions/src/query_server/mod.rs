@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `query_server`: the one port for people. Dashboard, Prometheus API and our own API.
+//!
+//! In: HTTP/1.1 on `endpoint` (default `127.0.0.1:7070`, the command line's `--listen`). Starts
+//! before the pipelines, so the page is there while the log is replayed; `/-/ready` tells when all
+//! runs. Who may talk to it is decided by the guard (see `guard.rs`) before any handler.
+//! Source of the rules: design of the product; DNS rebinding as in CWE-350.
+
+mod guard;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+use axum::middleware::{Next, from_fn_with_state};
+use basics::{Clock, Error, Kind, Result};
+use parking_lot::Mutex;
+use pipeline::component::{Context, Extension, ExtensionFactory};
+use pipeline::config::{Checker, ComponentConfig};
+use pipeline::host::Host;
+use query_api::Api;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::dashboard;
+use guard::{Decision, Guard};
+
+/// Under this name the host shares the store.
+const STORE: &str = "embedded_store";
+
+/// What a user writes.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Config {
+    /// Address to listen on, `host:port`. Off loopback everybody must show the token.
+    pub endpoint: String,
+    /// Host names (without port) under which the page may be opened besides IP addresses and
+    /// `localhost`.
+    pub allowed_hosts: Vec<String>,
+    /// The token to show; when absent and the listener is off loopback, a random one is made at
+    /// every start and printed as a link.
+    #[serde(skip_serializing)]
+    pub token: Option<String>,
+    /// Open to everybody who reaches the port, also off loopback.
+    pub allow_anonymous: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            endpoint: "127.0.0.1:7070".into(),
+            allowed_hosts: Vec::new(),
+            token: None,
+            allow_anonymous: false,
+        }
+    }
+}
+
+impl ComponentConfig for Config {
+    fn validate(&self, at: &mut Checker<'_>) {
+        let port = self.endpoint.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() {
+            at.error(
+                "endpoint",
+                format!("{:?} is not host:port, e.g. 127.0.0.1:7070", self.endpoint),
+            );
+        }
+        if self.token.as_deref().is_some_and(str::is_empty) {
+            at.error(
+                "token",
+                "an empty token protects nothing: leave the key out for a random one",
+            );
+        }
+        if self.token.is_some() && self.allow_anonymous {
+            at.error("allow_anonymous", "a token that nobody needs to show: set one of the two");
+        }
+    }
+}
+
+/// The address of the page as a person opens it, with the token if one is needed. The binary
+/// prints it when all runs.
+#[derive(Debug, Default)]
+pub struct PageLink(Mutex<Option<String>>);
+
+impl PageLink {
+    /// The link, once the server listens.
+    pub fn get(&self) -> Option<String> {
+        self.0.lock().clone()
+    }
+}
+
+/// The entry of this type in the component table.
+pub fn factory() -> ExtensionFactory {
+    ExtensionFactory {
+        kind: "query_server",
+        aliases: &[],
+        signals: &[],
+        summary: "the dashboard, the Prometheus API and Foreglow's own API on one port",
+        decode: pipeline::config::decode::<Config>,
+        build,
+    }
+}
+
+fn build(config: pipeline::config::Decoded, context: Context) -> Result<Arc<dyn Extension>> {
+    let config = config
+        .downcast::<Config>()
+        .map_err(|_| Error::invalid("query_server was given another component's settings"))?;
+    Ok(Arc::new(QueryServer {
+        config: (*config).clone(),
+        clock: context.clock,
+        running: Mutex::new(None),
+    }))
+}
+
+struct QueryServer {
+    config: Config,
+    clock: Clock,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// How long open requests may take to end when the process stops.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+#[async_trait]
+impl Extension for QueryServer {
+    async fn start(&self, host: &Host) -> Result<()> {
+        let endpoint = &self.config.endpoint;
+        let listener = TcpListener::bind(endpoint).await.map_err(|e| bind_error(endpoint, e))?;
+        let address = listener.local_addr().map_err(|e| bind_error(endpoint, e))?;
+        let guard = self.guard(address)?;
+        let link = link(address, guard.token.as_deref());
+        *host.shared("page", || Ok(PageLink::default()))?.0.lock() = Some(link);
+        let router = self.router(host.clone(), guard);
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let served = axum::serve(listener, router).with_graceful_shutdown(async move {
+                // A dropped sender means stop as well.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            });
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the query server ended");
+            }
+        });
+        *self.running.lock() = Some(Running { stop, task });
+        Ok(())
+    }
+
+    async fn stop(&self) -> Result<()> {
+        let running = self.running.lock().take();
+        if let Some(Running { stop, mut task }) = running {
+            let _ = stop.send(true);
+            if tokio::time::timeout(DRAIN, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl QueryServer {
+    fn guard(&self, address: SocketAddr) -> Result<Guard> {
+        let token = match &self.config.token {
+            Some(token) => Some(token.clone()),
+            None if address.ip().is_loopback() || self.config.allow_anonymous => None,
+            None => Some(Guard::make_token()?),
+        };
+        Ok(Guard { allowed_hosts: self.config.allowed_hosts.clone(), token })
+    }
+
+    fn router(&self, host: Host, guard: Guard) -> axum::Router {
+        let stores = host.clone();
+        let api = Api {
+            host,
+            clock: self.clock.clone(),
+            started: self.clock.now(),
+            version: env!("CARGO_PKG_VERSION"),
+            limits: promql::Limits::default(),
+            store: Arc::new(move || stores.find::<store::Store>(STORE)),
+        };
+        query_api::routes(api)
+            .merge(dashboard::router())
+            .layer(from_fn_with_state(Arc::new(guard), judge))
+    }
+}
+
+async fn judge(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response<Body> {
+    match guard.judge(&request) {
+        Decision::Pass => next.run(request).await,
+        Decision::Answer(answer) => answer,
+    }
+}
+
+fn bind_error(endpoint: &str, error: std::io::Error) -> Error {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "the port is in use: stop the other program or give another address with --listen"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need privileges: give another address with --listen"
+        }
+        _ => "give an address of this machine with --listen",
+    };
+    Error::new(Kind::Invalid, format!("query_server cannot listen on {endpoint}: {hint}"))
+        .caused_by(error)
+}
+
+/// `http://host:port/` as a browser on this machine (or, off loopback, any other) opens it.
+fn link(address: SocketAddr, token: Option<&str>) -> String {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() || ip.is_loopback() && ip.is_ipv4() => "127.0.0.1".to_owned(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+        ip => ip.to_string(),
+    };
+    let query = token.map_or(String::new(), |token| format!("?token={token}"));
+    format!("http://{host}:{}/{query}", address.port())
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `kill -9` while data comes in: whatever was acknowledged is there afterwards, once.
+//!
+//! `FOREGLOW_CRASH_ROUNDS` sets the number of kills (5 here, 50 and more in `make soak`).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use basics::Random;
+
+use crate::process::{Foreglow, post, wait_for};
+
+const ROUNDS_DEFAULT: u64 = 5;
+const WRITERS: u64 = 3;
+
+fn rounds() -> u64 {
+    std::env::var("FOREGLOW_CRASH_ROUNDS").ok().and_then(|v| v.parse().ok()).unwrap_or(ROUNDS_DEFAULT)
+}
+
+/// One gauge point of series `writer` with value `n`; true if it was acknowledged.
+fn send(port: u16, writer: u64, n: u64) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
+    let body = format!(
+        r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"crash"}}}}]}},"scopeMetrics":[{{"metrics":[{{"name":"acked","gauge":{{"dataPoints":[{{"timeUnixNano":"{now}","asInt":"{n}","attributes":[{{"key":"writer","value":{{"stringValue":"{writer}"}}}}]}}]}}}}]}}]}}]}}"#
+    );
+    let headers = [("Content-Type", "application/json")];
+    post(port, "/v1/metrics", &headers, body.as_bytes()).is_some_and(|a| a.status == 200)
+}
+
+/// How often each value of each writer is stored.
+fn stored(server: &Foreglow) -> BTreeMap<(u64, u64), u64> {
+    let mut found = BTreeMap::new();
+    let result = server.query("acked[6h]");
+    for series in result.as_array().expect("a matrix") {
+        let writer = series["metric"]["writer"].as_str().expect("label").parse().expect("number");
+        for point in series["values"].as_array().expect("values") {
+            let value = point[1].as_str().expect("text").parse().expect("number");
+            *found.entry((writer, value)).or_default() += 1;
+        }
+    }
+    found
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_under_load() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let mut random = Random::seeded(20_261_121);
+    let acked: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
+    let next = Arc::new(AtomicU64::new(0));
+    for round in 0..rounds() {
+        let server = Foreglow::start(folder.path());
+        let before = acked.lock().expect("no panic").clone();
+        check(&server, &before, round);
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (acked, next, stop, port) = (acked.clone(), next.clone(), stop.clone(), server.http);
+                std::thread::spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        let n = next.fetch_add(1, Ordering::Relaxed);
+                        if send(port, writer, n) {
+                            acked.lock().expect("no panic").push((writer, n));
+                        }
+                    }
+                })
+            })
+            .collect();
+        let so_far = before.len();
+        wait_for("acknowledged points", || {
+            (acked.lock().expect("no panic").len() > so_far + 20).then_some(())
+        });
+        // A moment nobody chose: somewhere in the next tenth of a second.
+        std::thread::sleep(Duration::from_micros(random.below(100_000)));
+        server.kill();
+        stop.store(true, Ordering::Relaxed);
+        for writer in writers {
+            writer.join().expect("writer");
+        }
+    }
+    let server = Foreglow::start(folder.path());
+    let acked = acked.lock().expect("no panic").clone();
+    check(&server, &acked, rounds());
+    println!("{} kills, {} acknowledged points, all there", rounds(), acked.len());
+}
+
+fn check(server: &Foreglow, acked: &[(u64, u64)], round: u64) {
+    let stored = stored(server);
+    let lost: Vec<_> = acked.iter().filter(|point| !stored.contains_key(point)).collect();
+    assert!(lost.is_empty(), "round {round}: {} of {} lost: {lost:?}", lost.len(), acked.len());
+    let doubled: Vec<_> = stored.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(doubled.is_empty(), "round {round}: stored more than once: {doubled:?}");
+}

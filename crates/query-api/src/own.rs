@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Our own API, `/api/fg/v1`: what the dashboard shows besides PromQL.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, Response};
+use axum::routing::get;
+use otlp_wire::StatusCode;
+use serde::Serialize;
+use store::recent::{LogQuery, RecentTraces, TraceQuery, TraceSummary};
+
+use crate::answer::{Failure, json};
+use crate::params::Params;
+use crate::{Api, blocking};
+
+/// Longest recent list given at once; the page shows at most this many rows.
+const RECENT_MAX: usize = 500;
+/// Rows of a recent list when the request names no limit.
+const RECENT_DEFAULT: usize = 50;
+
+/// All routes below `/api/fg/v1`.
+pub fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/fg/v1/overview", get(overview))
+        .route("/api/fg/v1/recent/traces", get(recent_traces))
+        .route("/api/fg/v1/recent/logs", get(recent_logs))
+}
+
+#[derive(Serialize)]
+struct Overview {
+    version: &'static str,
+    uptime_seconds: f64,
+    ready: bool,
+    stored: bool,
+    series: u64,
+    pipelines: Vec<Pipeline>,
+    services: Vec<Service>,
+}
+
+#[derive(Serialize)]
+struct Pipeline {
+    name: String,
+    signal: String,
+    received: u64,
+    generated: u64,
+    delivered: u64,
+    dropped: u64,
+    in_flight: i64,
+}
+
+#[derive(Serialize)]
+struct Service {
+    name: String,
+    last_seen_ms: i64,
+    spans: u64,
+    points: u64,
+    logs: u64,
+}
+
+async fn overview(State(api): State<Api>) -> Result<Response<Body>, Failure> {
+    let store = (api.store)();
+    let pipelines = api.host.ledger().books().into_iter().map(|book| Pipeline {
+        signal: book.pipeline().split('/').next().unwrap_or("").to_owned(),
+        name: book.pipeline().to_owned(),
+        received: book.total_received(),
+        generated: book.total_generated(),
+        delivered: book.total_delivered(),
+        dropped: book.total_dropped(),
+        in_flight: book.in_flight(),
+    });
+    let services = store.iter().flat_map(|s| s.services()).map(|s| Service {
+        name: s.name,
+        last_seen_ms: (s.last_seen / 1_000_000) as i64,
+        spans: s.spans,
+        points: s.points,
+        logs: s.logs,
+    });
+    let body = Overview {
+        version: api.version,
+        uptime_seconds: api.clock.now().saturating_sub(api.started) as f64 / 1e9,
+        ready: api.is_ready(),
+        stored: store.is_some(),
+        series: store.as_ref().map_or(0, |s| s.head().stats().series),
+        pipelines: pipelines.collect(),
+        services: services.collect(),
+    };
+    render(&body)
+}
+
+fn render(body: &impl Serialize) -> Result<Response<Body>, Failure> {
+    let text = serde_json::to_string(body).map_err(|e| Failure::internal(e.to_string()))?;
+    Ok(json(axum::http::StatusCode::OK, text))
+}
+
+async fn limit_of(request: Request<Body>) -> Result<usize, Failure> {
+    let params = Params::read(request).await?;
+    Ok(params.limit()?.unwrap_or(RECENT_DEFAULT).min(RECENT_MAX))
+}
+
+#[derive(Serialize)]
+struct Traces {
+    traces: Vec<Trace>,
+}
+
+#[derive(Serialize)]
+struct Trace {
+    trace_id: String,
+    root_name: String,
+    service: String,
+    start_ms: f64,
+    duration_ms: f64,
+    span_count: usize,
+    error: bool,
+    spans: Vec<Span>,
+}
+
+#[derive(Serialize)]
+struct Span {
+    span_id: String,
+    parent_span_id: String,
+    name: String,
+    service: String,
+    start_ms: f64,
+    duration_ms: f64,
+    status: &'static str,
+}
+
+async fn recent_traces(
+    State(api): State<Api>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failure> {
+    let limit = limit_of(request).await?;
+    let store = api.store()?;
+    let traces = blocking(move || {
+        let list = store.traces().list(TraceQuery { limit, ..Default::default() });
+        let with_spans = list.into_iter().map(|summary| trace(&summary, store.traces()));
+        Ok(with_spans.collect())
+    })
+    .await?;
+    render(&Traces { traces })
+}
+
+fn trace(summary: &TraceSummary, traces: &RecentTraces) -> Trace {
+    let spans = traces.get(summary.trace_id).into_iter().map(|span| Span {
+        span_id: hex(&span.span_id),
+        parent_span_id: span.parent_span_id.map_or(String::new(), |id| hex(&id)),
+        name: span.name,
+        service: span.service,
+        start_ms: span.start as f64 / 1e6,
+        duration_ms: span.end.saturating_sub(span.start) as f64 / 1e6,
+        status: match span.status {
+            StatusCode::Unset => "unset",
+            StatusCode::Ok => "ok",
+            StatusCode::Error => "error",
+        },
+    });
+    Trace {
+        trace_id: hex(&summary.trace_id),
+        root_name: summary.name.clone(),
+        service: summary.service.clone(),
+        start_ms: summary.start as f64 / 1e6,
+        duration_ms: summary.duration as f64 / 1e6,
+        span_count: summary.spans,
+        error: summary.errors > 0,
+        spans: spans.collect(),
+    }
+}
+
+#[derive(Serialize)]
+struct Logs {
+    logs: Vec<Log>,
+}
+
+#[derive(Serialize)]
+struct Log {
+    time_ms: f64,
+    severity: String,
+    service: String,
+    body: String,
+    trace_id: String,
+    span_id: String,
+    attributes: serde_json::Map<String, serde_json::Value>,
+}
+
+async fn recent_logs(
+    State(api): State<Api>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failure> {
+    let limit = limit_of(request).await?;
+    let store = api.store()?;
+    let list =
+        blocking(move || Ok(store.logs().list(LogQuery { limit, ..Default::default() }))).await?;
+    let logs = list.into_iter().map(|log| Log {
+        time_ms: log.time as f64 / 1e6,
+        severity: if log.severity_text.is_empty() {
+            severity_name(log.severity_number).to_owned()
+        } else {
+            log.severity_text
+        },
+        service: log.service,
+        body: log.body,
+        trace_id: log.trace_id.map_or(String::new(), |id| hex(&id)),
+        span_id: log.span_id.map_or(String::new(), |id| hex(&id)),
+        attributes: log.attributes.into_iter().map(|(k, v)| (k, v.into())).collect(),
+    });
+    render(&Logs { logs: logs.collect() })
+}
+
+/// The short name of an OTLP severity number's range.
+fn severity_name(number: i32) -> &'static str {
+    match number {
+        1..=4 => "TRACE",
+        5..=8 => "DEBUG",
+        9..=12 => "INFO",
+        13..=16 => "WARN",
+        17..=20 => "ERROR",
+        21..=24 => "FATAL",
+        _ => "",
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The API over a small store, asked as clients ask.
+
+use axum::body::Body;
+use axum::http::Request;
+use basics::files::RealFiles;
+use http_body_util::BodyExt;
+use otlp_wire::{Temporality, write};
+use serde_json::{Value, json};
+use store::StoreOptions;
+use tower::ServiceExt;
+
+use super::*;
+
+/// 2026-09-21T12:26:40Z.
+const NOW: u64 = 1_790_000_000_000_000_000;
+const NOW_S: u64 = NOW / 1_000_000_000;
+
+/// Three points, 15 s apart, of a gauge in two environments and a counter; a trace and a log.
+fn api(folder: &std::path::Path) -> Router {
+    let clock = Clock::manual(NOW);
+    let options = StoreOptions::default();
+    let files = Arc::new(RealFiles);
+    let store = Arc::new(Store::open(folder, options, files, clock.clone()).expect("store"));
+    let mut w = write::Metrics::new();
+    for environment in ["prod", "qa"] {
+        w.resource(|r| {
+            r.str("service.name", "shop");
+            r.str("deployment.environment.name", environment);
+        });
+        w.scope("test", "1");
+        w.gauge("queue.depth", "", "waiting orders", |p| {
+            for n in 0..3 {
+                p.double(NOW - (2 - n) * 15_000_000_000, n as f64 + 0.5, |_| ());
+            }
+        });
+        w.sum("orders", "", "", Temporality::Cumulative, true, |p| {
+            for n in 0..3 {
+                p.start(NOW - 60_000_000_000);
+                p.int(NOW - (2 - n) * 15_000_000_000, n as i64 * 30, |_| ());
+            }
+        });
+    }
+    store.ingest(&w.finish(), NOW);
+    let mut w = write::Traces::new();
+    w.resource(|r| r.str("service.name", "shop"));
+    w.span(
+        &write::Span {
+            trace_id: [1; 16],
+            span_id: [2; 8],
+            name: "GET /",
+            start: NOW,
+            end: NOW + 2_000_000,
+            ..Default::default()
+        },
+        |_| (),
+    );
+    store.ingest(&w.finish(), NOW);
+    let mut w = write::Logs::new();
+    w.resource(|r| r.str("service.name", "shop"));
+    let log = write::Log {
+        time: NOW,
+        severity_number: 17,
+        body: "no stock".into(),
+        ..Default::default()
+    };
+    w.log(&log, |a| a.int("order.id", 7));
+    store.ingest(&w.finish(), NOW);
+    routes(Api {
+        host: Host::new(folder.to_owned()),
+        clock,
+        started: NOW,
+        version: "test",
+        limits: Limits::default(),
+        store: Arc::new(move || Some(store.clone())),
+    })
+}
+
+async fn ask(router: &Router, request: Request<Body>) -> (u16, Value) {
+    let answer = router.clone().oneshot(request).await.expect("infallible");
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.expect("body").to_bytes();
+    let text = String::from_utf8(body.to_vec()).expect("UTF-8");
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+async fn get(router: &Router, path: &str) -> (u16, Value) {
+    ask(router, Request::get(path).body(Body::empty()).expect("request")).await
+}
+
+async fn post(router: &Router, path: &str, form: &str) -> (u16, Value) {
+    let request = Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(form.to_owned()));
+    ask(router, request.expect("request")).await
+}
+
+#[tokio::test]
+async fn an_instant_query_answers_as_prometheus_does() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let api = api(folder.path());
+    let (status, body) = get(&api, "/api/v1/query?query=sum(queue_depth)").await;
+    assert_eq!(status, 200);
+    let value = json!([NOW_S, "5"]);
+    let result = json!({"resultType": "vector", "result": [{"metric": {}, "value": value}]});
+    assert_eq!(body, json!({"status": "success", "data": result}));
+    // Grafana's health check, as a POSTed form.
+    let (_, body) = post(&api, "/api/v1/query", "query=1%2B1&time=4").await;
+    assert_eq!(body["data"], json!({"resultType": "scalar", "result": [4, "2"]}));
+    let (_, body) = get(&api, "/api/v1/query?query=queue_depth&limit=1").await;
+    assert_eq!(body["data"]["result"].as_array().map(Vec::len), Some(1));
+    assert_eq!(body["warnings"], json!(["results truncated due to limit"]));
+}
+
+#[tokio::test]
+async fn a_range_query_gives_a_value_per_step() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let api = api(folder.path());
+    let form = format!(
+        "query=queue_depth%7Benvironment%3D%22qa%22%7D&start={}&end={NOW_S}&step=15",
+        NOW_S - 30
+    );
+    let (status, body) = post(&api, "/api/v1/query_range", &form).await;
+    assert_eq!(status, 200, "{body}");
+    let series = &body["data"]["result"][0];
+    assert_eq!(series["metric"]["service_name"], "shop");
+    let expected = json!([[NOW_S - 30, "0.5"], [NOW_S - 15, "1.5"], [NOW_S, "2.5"]]);
+    assert_eq!(series["values"], expected);
+}
+
+#[tokio::test]
+async fn mistakes_get_prometheus_words_and_status() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let api = api(folder.path());
+    for (path, status, class, says) in [
+        (
+            "/api/v1/query?query=sum(",
+            400,
+            "bad_data",
+            "invalid parameter \"query\": 1:5: parse error",
+        ),
+        (
+            "/api/v1/query?query=up&time=yesterday",
+            400,
+            "bad_data",
+            "invalid parameter \"time\": cannot parse \"yesterday\" to a valid timestamp",
+        ),
+        (
+            "/api/v1/query_range?query=up&start=2&end=1&step=1",
+            400,
+            "bad_data",
+            "invalid parameter \"end\": end timestamp must not be before start time",
+        ),
+        (
+            "/api/v1/query_range?query=up&start=1&end=2&step=0",
+            400,
+            "bad_data",
+            "zero or negative query resolution step",
+        ),
+        (
+            "/api/v1/query_range?query=up&start=0&end=900000&step=1",
+            400,
+            "bad_data",
+            "exceeded maximum resolution of 11,000 points per timeseries",
+        ),
+        ("/api/v1/series", 400, "bad_data", "no match[] parameter provided"),
+        ("/api/v1/series?match[]=rate(up[5m])", 400, "bad_data", "invalid parameter \"match[]\""),
+        ("/api/v1/labels?limit=x", 400, "bad_data", "invalid parameter \"limit\""),
+    ] {
+        let (got, body) = get(&api, path).await;
+        assert_eq!(got, status, "{path}: {body}");
+        assert_eq!(body["status"], "error");
+        assert_eq!(body["errorType"], class);
+        let text = body["error"].as_str().unwrap_or("");
+        assert!(text.contains(says), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn labels_series_and_metadata_are_listed() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let api = api(folder.path());
+    let (_, body) = get(&api, "/api/v1/label/environment/values").await;
+    assert_eq!(body["data"], json!(["prod", "qa"]));
+    let (_, body) =
+        get(&api, "/api/v1/label/__name__/values?match[]=%7Benvironment%3D%22qa%22,%7D").await;
+    let names = body["data"].as_array().expect("names");
+    assert!(
+        names.contains(&json!("queue_depth")) && names.contains(&json!("orders_total")),
+        "{body}"
+    );
+    let (_, body) = get(&api, "/api/v1/labels?match[]=queue_depth").await;
+    assert!(body["data"].as_array().is_some_and(|l| l.contains(&json!("service_name"))));
+    let (_, body) = get(&api, "/api/v1/series?match[]=queue_depth").await;
+    assert_eq!(body["data"].as_array().map(Vec::len), Some(2));
+    let (_, body) = get(&api, "/api/v1/series?match[]=queue_depth&end=1").await;
+    assert_eq!(body["data"], json!([]), "nothing was there so early");
+    let (_, body) = get(&api, "/api/v1/metadata?metric=queue_depth").await;
+    let entry = json!([{"type": "gauge", "help": "waiting orders", "unit": ""}]);
+    assert_eq!(body["data"], json!({"queue_depth": entry}));
+}
+
+#[tokio::test]
+async fn the_dashboards_own_answers_hold_traces_logs_and_services() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let api = api(folder.path());
+    let (_, body) = get(&api, "/api/fg/v1/recent/traces").await;
+    let trace = &body["traces"][0];
+    assert_eq!(trace["trace_id"], "01010101010101010101010101010101");
+    assert_eq!(trace["duration_ms"], 2.0);
+    assert_eq!(trace["spans"][0]["name"], "GET /");
+    let (_, body) = get(&api, "/api/fg/v1/recent/logs?limit=5").await;
+    assert_eq!(body["logs"][0]["severity"], "ERROR");
+    assert_eq!(body["logs"][0]["body"], "no stock");
+    let (_, body) = get(&api, "/api/fg/v1/overview").await;
+    let service = &body["services"][0];
+    assert_eq!(
+        (&service["name"], &service["spans"], &service["points"], &service["logs"]),
+        (&json!("shop"), &json!(1), &json!(12), &json!(1))
+    );
+    let (status, _) = get(&api, "/-/ready").await;
+    assert_eq!(status, 503, "no pipeline runs here");
+}
