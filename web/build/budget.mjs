@@ -8,12 +8,26 @@ const kilobytes = (path) => statSync(path).size / 1000;
 const names = readdirSync(ASSETS);
 const zipped = (name) => kilobytes(join(ASSETS, names.includes(`${name}.gz`) ? `${name}.gz` : name));
 
-/** Everything index.html names, plus the chunk of the Overview page and its style. */
+/** Scripts that `name` imports statically, itself included. */
+function withImports(name, seen = new Set()) {
+  if (seen.has(name)) return seen;
+  seen.add(name);
+  if (!name.endsWith(".js")) return seen;
+  const text = readFileSync(join(ASSETS, name), "utf8");
+  for (const [, imported] of text.matchAll(/(?:from|import)\s*"\.\/([^"]+\.js)"/g))
+    withImports(imported, seen);
+  return seen;
+}
+
+/** Everything index.html names, the chunk of the Overview page, what both import, and the styles of these. */
 function firstLoad() {
   const html = readFileSync("dist/index.html", "utf8");
   const named = [...html.matchAll(/\/assets\/([^"]+)/g)].map((match) => match[1]);
   const overview = names.filter((name) => /^Overview.*\.(js|css)$/.test(name));
-  return [...new Set([...named, ...overview])];
+  const scripts = [...named, ...overview].flatMap((name) => [...withImports(name)]);
+  const stems = new Set(scripts.map((name) => name.replace(/-[^-]+\.\w+$/, "")));
+  const styles = names.filter((name) => name.endsWith(".css") && stems.has(name.replace(/-[^-]+\.\w+$/, "")));
+  return [...new Set([...scripts, ...styles])];
 }
 
 const rows = [

@@ -78,8 +78,8 @@ describe("lineOption", () => {
   });
   it("keeps a threshold in sight", () => {
     const { yAxis, series: drawn } = option(overlay, { threshold: { value: 0.8, label: "limit" } });
-    expect(yAxis.max({ max: 0.4 })).toBeCloseTo(0.88);
-    expect(yAxis.max({ max: 2 })).toBe(2);
+    expect(yAxis.max({ max: 0.4 })).toBeCloseTo(0.96);
+    expect(yAxis.max({ max: 2 })).toBeNull();
     expect(drawn[2].markLine.data).toEqual([{ yAxis: 0.8 }]);
   });
   it("shows a lone point as a dot", () => {

@@ -302,7 +302,9 @@ function valueAxis(frame: Frame, { palette, unit, zero, area, threshold }: LineS
     axisLabel: { color: palette.axis, fontSize: 11, formatter: (value: number) => formatValue(value, unit) },
     splitLine: { lineStyle: { color: palette.gridLine } },
     // A threshold that is out of sight warns nobody.
-    ...(threshold ? { max: ({ max }: { max: number }) => Math.max(max, threshold.value * 1.1) } : {}),
+    ...(threshold
+      ? { max: ({ max }: { max: number }) => (max < threshold.value ? threshold.value * 1.2 : null) }
+      : {}),
     ...(unit === "bytes" && fromZero ? byteTicks(frame) : {}),
   };
 }

@@ -8,6 +8,7 @@ import type { PanelSpec } from "../../charts/panel";
 import { loadCharts } from "../../charts/TimeChart";
 import { FramesPanel } from "../../components/ChartPanel";
 import { PlayIcon } from "../../components/icons";
+import { unitOf } from "../../lib/units";
 import { usePageSearch, useScheme, useSetSearch } from "../../state/view";
 import styles from "./Explore.module.css";
 import { InstantTable } from "./InstantTable";
@@ -118,7 +119,7 @@ function Graph({ expr }: { expr: string }) {
       id: "explore-graph",
       title: "Result",
       about: "The query over the page's range.",
-      unit: "count",
+      unit: unitOf(expr),
       queries: [{ expr }],
       needs: "The query is fine, but no series matches it in this range.",
     }),

@@ -10,6 +10,7 @@ import list from "../../components/ListPanel.module.css";
 import { NotStored } from "../../components/NotStored";
 import { OverlayPanel } from "../../components/OverlayPanel";
 import { Box } from "../../components/Panel";
+import { ScrollRegion } from "../../components/ScrollRegion";
 import { SendData } from "../../components/SendData";
 import { StatTile } from "../../components/StatTile";
 import { Stale, Trouble } from "../../components/Trouble";
@@ -109,7 +110,7 @@ function Services({ services }: { services: Service[] }) {
   const sorted = [...services].sort((a, b) => a.name.localeCompare(b.name));
   return (
     <Box id="services" title="Services">
-      <div className={list.scroll}>
+      <ScrollRegion className={list.scroll} label="Services as a table">
         <table className={list.table}>
           <thead>
             <tr>
@@ -158,7 +159,7 @@ function Services({ services }: { services: Service[] }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </ScrollRegion>
     </Box>
   );
 }
@@ -182,7 +183,7 @@ function Pipelines({ pipelines }: { pipelines: Pipeline[] }) {
       {pipelines.length === 0 ? (
         <p className={list.empty}>The configuration has no pipelines.</p>
       ) : (
-        <div className={list.scroll}>
+        <ScrollRegion className={list.scroll} label="Pipelines as a table">
           <table className={list.table}>
             <thead>
               <tr>
@@ -228,7 +229,7 @@ function Pipelines({ pipelines }: { pipelines: Pipeline[] }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </ScrollRegion>
       )}
     </Box>
   );
