@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What holding telemetry as bytes costs. Goals (one core, AMD Zen 4) stand in the names, an
-//! element being a span, a data point or a log record.
+//! element being a span, a data point or a log record. Time is CPU time of the thread.
 //!
 //! Run: `cargo bench -p otlp-wire`.
 
@@ -9,14 +9,17 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use otlp_wire::{Pass, Payload, PointView, Scratch};
 
+#[path = "shared/cpu.rs"]
+mod cpu;
 #[path = "shared/passes.rs"]
 mod passes;
 #[path = "shared/sample.rs"]
 mod sample;
 
+use cpu::CpuTime;
 use passes::{EditAttributes, Sample, SetResource};
 
-fn bench(c: &mut Criterion, name: &str, elements: u32, mut f: impl FnMut()) {
+fn bench(c: &mut Criterion<CpuTime>, name: &str, elements: u32, mut f: impl FnMut()) {
     let mut group = c.benchmark_group("wire");
     group.throughput(Throughput::Elements(u64::from(elements)));
     group.bench_function(name, |b| b.iter(&mut f));
@@ -27,7 +30,7 @@ fn admit(payload: &Payload) -> Payload {
     Payload::admit(payload.signal(), black_box(payload.bytes().clone())).expect("valid")
 }
 
-fn admission(c: &mut Criterion) {
+fn admission(c: &mut Criterion<CpuTime>) {
     let (traces, metrics, logs) = (sample::traces(100), sample::metrics(1000), sample::logs(1000));
     for (name, payload) in [
         ("admit traces (goal 150 ns)", &traces),
@@ -38,7 +41,7 @@ fn admission(c: &mut Criterion) {
     }
 }
 
-fn edits(c: &mut Criterion) {
+fn edits(c: &mut Criterion<CpuTime>) {
     let (traces, metrics, logs) = (sample::traces(100), sample::metrics(1000), sample::logs(1000));
     type Passes = Vec<Box<dyn Pass>>;
     let resource = || -> Passes { vec![Box::new(SetResource)] };
@@ -68,7 +71,7 @@ fn edits(c: &mut Criterion) {
     }
 }
 
-fn copies(c: &mut Criterion) {
+fn copies(c: &mut Criterion<CpuTime>) {
     for (signal, payload) in [
         ("traces", sample::traces(100)),
         ("metrics", sample::metrics(1000)),
@@ -114,5 +117,9 @@ fn copies(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, admission, edits, copies);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = admission, edits, copies
+}
 criterion_main!(benches);
