@@ -151,6 +151,7 @@ pub static FUNCTIONS: &[Function] = &[
     exact("sort_desc", &[V], V),
     exact("sqrt", &[V], V),
     exact("start", &[], S),
+    exact("start_timestamp", &[V], V),
     exact("stddev_over_time", &[M], V),
     exact("stdvar_over_time", &[M], V),
     exact("step", &[], S),

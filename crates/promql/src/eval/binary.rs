@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use basics::labels::Labels;
+use basics::labels::{Labels, METRIC_NAME};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
@@ -25,8 +25,9 @@ struct Answer {
 
 impl Evaluation<'_> {
     pub(super) fn binary(&mut self, expr: &Expr, b: &Binary, grid: Grid) -> Evaluated<Outcome> {
-        let left = self.eval(&b.left, grid)?;
-        let right = self.eval(&b.right, grid)?;
+        let track = self.track_resets && !b.op.is_trim();
+        let left = self.tracking_resets(track, |this| this.eval(&b.left, grid))?;
+        let right = self.tracking_resets(track, |this| this.eval(&b.right, grid))?;
         let columns = match (left, right) {
             (Outcome::Scalar(left), Outcome::Scalar(right)) => {
                 let values = left.into_iter().zip(right).map(|(l, r)| b.op.apply(l, r));
@@ -158,10 +159,8 @@ impl Evaluation<'_> {
         // From here on "many" is the side that may repeat a group, "one" the other.
         let swapped = b.matching.group == Group::Right;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
-        let (fill_many, fill_one) = match swapped {
-            true => (b.matching.fill_right, b.matching.fill_left),
-            false => (b.matching.fill_left, b.matching.fill_right),
-        };
+        // As upstream, `fill_left` is about the "many" side of a group_right match, too.
+        let (fill_many, fill_one) = (b.matching.fill_left, b.matching.fill_right);
         let mut groups = Groups::default();
         let many_groups = groups.assign(many, &b.matching);
         let one_groups = groups.assign(one, &b.matching);
@@ -274,7 +273,7 @@ fn match_key(labels: &Labels, matching: &Matching) -> Labels {
     let named = |name: &str| matching.labels.iter().any(|l| l == name);
     match matching.on {
         true => labels.without(|name| !named(name)),
-        false => labels.without(|name| named(name) || is_metric_label(name)),
+        false => labels.without(|name| named(name) || name == METRIC_NAME),
     }
 }
 

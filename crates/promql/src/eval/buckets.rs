@@ -45,6 +45,16 @@ impl Evaluation<'_> {
         args: &[Expr],
         grid: Grid,
     ) -> Evaluated<Vec<Column>> {
+        let only_totals = matches!(name, "histogram_count" | "histogram_sum" | "histogram_avg");
+        self.tracking_resets(only_totals, |this| this.histogram_function(name, args, grid))
+    }
+
+    fn histogram_function(
+        &mut self,
+        name: &str,
+        args: &[Expr],
+        grid: Grid,
+    ) -> Evaluated<Vec<Column>> {
         match name {
             "histogram_quantile" => {
                 let q = self.scalar(&args[0], grid)?;

@@ -10,6 +10,7 @@ mod binary;
 mod buckets;
 mod column;
 mod dates;
+mod edges;
 mod info;
 mod labels;
 mod over_time;
@@ -42,6 +43,9 @@ pub(crate) struct Evaluation<'a> {
     bounds: Bounds,
     watch: Watch,
     samples: usize,
+    /// Set where only counts and sums of histograms matter: there, as upstream, conflicting
+    /// resets are found by comparing neighbours.
+    track_resets: bool,
     pub(crate) notes: Notes,
 }
 
@@ -66,7 +70,16 @@ impl<'a> Evaluation<'a> {
         watch: Watch,
     ) -> Self {
         let limits = &engine.limits;
-        Evaluation { source, limits, bounds, watch, samples: 0, notes: Notes::default() }
+        let notes = Notes::default();
+        Evaluation { source, limits, bounds, watch, samples: 0, track_resets: false, notes }
+    }
+
+    /// Runs a part of the evaluation with reset tracking on or off.
+    fn tracking_resets<T>(&mut self, on: bool, run: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.track_resets, on);
+        let result = run(self);
+        self.track_resets = before;
+        result
     }
 
     /// The finished answer: names dropped, label sets unique, only real points.
@@ -141,7 +154,10 @@ impl<'a> Evaluation<'a> {
                 return Ok(Outcome::Scalar(vec![*value; grid.count]));
             }
             ExprKind::Paren(inner) => return self.eval(inner, grid),
-            ExprKind::Vector(selector) => self.instants(selector, grid, "")?,
+            ExprKind::Vector(selector) if selector.edges == Edges::Smoothed => {
+                self.smoothed_instants(selector, expr.span, grid)?
+            }
+            ExprKind::Vector(selector) => self.instants(selector, grid)?,
             ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, grid)?,
             ExprKind::Binary(binary) => return self.binary(expr, binary, grid),
             ExprKind::Unary { negative, expr } => return self.unary(*negative, expr, grid),
@@ -302,11 +318,11 @@ fn depends_on_time(expr: &Expr) -> bool {
         ExprKind::Subquery(s) => s.at.is_none(),
         ExprKind::Call { function, args } => {
             let tells_time = match function.name {
-                "time" | "timestamp" | "predict_linear" => true,
+                "time" | "timestamp" | "start_timestamp" | "predict_linear" => true,
                 "day_of_month" | "day_of_week" | "day_of_year" | "days_in_month" | "hour"
                 | "minute" | "month" | "year" => args.is_empty(),
-                // The info series are read at the step's own time.
-                "info" => true,
+                // Info series are read when the series are.
+                "info" => return args.first().is_some_and(depends_on_time),
                 _ => false,
             };
             tells_time || args.iter().any(depends_on_time)

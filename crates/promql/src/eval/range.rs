@@ -11,6 +11,7 @@ use super::{Evaluated, Evaluation, failed, over_time, rate};
 use crate::ast::*;
 use crate::engine::Grid;
 use crate::functions::Function;
+use crate::histogram::{FloatHistogram, ResetHint};
 use crate::notes::Notes;
 use crate::source::HistogramSample;
 use crate::value::{MatrixEntry, Point, Sample};
@@ -22,7 +23,6 @@ pub(super) struct RangeSeries {
     pub times: Arc<[i64]>,
     pub values: Arc<[f64]>,
     /// Start times aligned with `times`, or empty.
-    #[allow(dead_code, reason = "read once start times take part in rates")]
     pub starts: Arc<[i64]>,
     pub histograms: Arc<[HistogramSample]>,
 }
@@ -36,11 +36,9 @@ impl RangeSeries {
                     times.push(time);
                     values.push(value);
                 }
-                Some(Cell::Hist(histogram)) => histograms.push(HistogramSample {
-                    timestamp_ms: time,
-                    start_time_ms: 0,
-                    histogram: Arc::clone(histogram),
-                }),
+                Some(Cell::Hist(histogram)) => {
+                    histograms.push(subquery_sample(time, histogram));
+                }
                 None => {}
             }
         }
@@ -53,6 +51,15 @@ impl RangeSeries {
             histograms: histograms.into(),
         }
     }
+}
+
+/// A subquery skips samples, so what a hint says about the one before no longer holds.
+fn subquery_sample(timestamp_ms: i64, histogram: &Arc<FloatHistogram>) -> HistogramSample {
+    let mut histogram = Arc::clone(histogram);
+    if matches!(histogram.hint, ResetHint::Reset | ResetHint::NotReset) {
+        Arc::make_mut(&mut histogram).hint = ResetHint::Unknown;
+    }
+    HistogramSample { timestamp_ms, start_time_ms: 0, histogram }
 }
 
 /// All series of a range vector and where their windows lie.
@@ -78,9 +85,7 @@ pub(super) struct Window<'a> {
     pub end: i64,
     /// The step's time, before `@` and offset.
     pub step_time: i64,
-    #[allow(dead_code, reason = "read once anchored and smoothed windows exist")]
     pub edges: Edges,
-    #[allow(dead_code, reason = "read once anchored and smoothed windows exist")]
     pub lookback_ms: i64,
 }
 
@@ -93,10 +98,9 @@ impl<'a> Window<'a> {
         &self.series.values[self.floats.0..self.floats.1]
     }
 
-    /// Start times of the samples inside, or empty.
-    #[allow(dead_code, reason = "read once start times take part in rates")]
-    pub(super) fn starts(&self) -> &'a [i64] {
-        self.series.starts.get(self.floats.0..self.floats.1).unwrap_or_default()
+    /// When each number inside started counting; 0 = unknown.
+    pub(super) fn start_of(&self, index: usize) -> i64 {
+        self.series.starts.get(self.floats.0 + index).copied().unwrap_or(0)
     }
 
     pub(super) fn histograms(&self) -> &'a [HistogramSample] {

@@ -6,10 +6,11 @@
 //! sample interval beyond a gap, and for counters never below zero. Source: Prometheus
 //! documentation of these functions and its test suite.
 
-use super::Evaluated;
 use super::column::Value;
 use super::range::{Kernel, Window};
-use crate::histogram::{FloatHistogram, ResetHint};
+use super::{Evaluated, edges};
+use crate::ast::Edges;
+use crate::histogram::{Combined, FloatHistogram, ResetHint};
 use crate::notes::{BOUNDS_RECONCILED, MIXED_FLOATS_HISTOGRAMS, MIXED_SCHEMAS, for_metric};
 use crate::source::HistogramSample;
 
@@ -56,69 +57,165 @@ fn note_non_counter(k: &mut Kernel<'_>) {
 
 fn extrapolated(k: &mut Kernel<'_>, counter: bool, per_second: bool) -> Option<Value> {
     let w = k.window;
+    if w.edges != Edges::Plain {
+        return edges::change(k, counter, per_second);
+    }
     let (values, histograms) = (w.values(), w.histograms());
     if !values.is_empty() && !histograms.is_empty() {
         k.notes.warn(k.span, for_metric(MIXED_FLOATS_HISTOGRAMS, w.name()));
         return None;
     }
-    if counter && !values.is_empty() {
-        note_non_counter(k);
-    }
-    if values.len() > 1 {
-        let times = w.times();
-        let mut change = values[values.len() - 1] - values[0];
+    if let [first, .., last] | [first @ last] = values {
         if counter {
-            let drops = values.windows(2).filter(|pair| pair[1] < pair[0]);
-            change += drops.map(|pair| pair[0]).sum::<f64>();
+            note_non_counter(k);
         }
-        let zero = (counter && change > 0.0 && values[0] >= 0.0).then(|| values[0] / change);
-        let span = (times[0], times[times.len() - 1]);
-        let factor = extrapolation(w, span, values.len(), zero, per_second);
-        return Some((change * factor).into());
+        let mut change = last - first;
+        if counter {
+            change += float_resets(k);
+        }
+        let began = if counter { w.start_of(0) } else { 0 };
+        let sampled =
+            Sampled::new(w, w.times()[0], w.times()[values.len() - 1], values.len(), began)?;
+        if sampled.from_zero {
+            change += first;
+        }
+        let zero = (counter && change > 0.0 && *first >= 0.0).then(|| first / change);
+        return Some((change * sampled.factor(w, zero, per_second)).into());
     }
-    if histograms.len() > 1 {
-        let change = histogram_change(k, histograms, counter)?;
-        let first = histograms[0].histogram.count;
-        let zero = (counter && change.count > 0.0 && first >= 0.0).then(|| first / change.count);
-        let span = (histograms[0].timestamp_ms, histograms[histograms.len() - 1].timestamp_ms);
-        let factor = extrapolation(w, span, histograms.len(), zero, per_second);
-        return Some(change.scaled(factor).compacted().into());
+    if let [first, .., last] | [first @ last] = histograms {
+        let began = if counter { first.start_time_ms } else { 0 };
+        let (from, to) = (first.timestamp_ms, last.timestamp_ms);
+        let sampled = Sampled::new(w, from, to, histograms.len(), began)?;
+        let mut change = match histograms.len() {
+            1 => first.histogram.as_ref().clone(),
+            _ => histogram_change(k, histograms, counter)?,
+        };
+        if sampled.from_zero && histograms.len() > 1 {
+            let (sum, combined) = change.add(&first.histogram).ok()?;
+            note_reconciled(k, combined, "addition");
+            change = sum;
+        }
+        let count = first.histogram.count;
+        let zero = (counter && change.count > 0.0 && count >= 0.0).then(|| count / change.count);
+        let mut out = change.scaled(sampled.factor(w, zero, per_second)).compacted();
+        out.hint = ResetHint::Gauge;
+        return Some(out.into());
     }
     None
 }
 
-/// What to multiply the change between the first and last sample with. `zero` is the first value
-/// over the change: how many times the sampled interval the counter's zero lies before it.
-fn extrapolation(
-    w: &Window<'_>,
-    (first, last): (i64, i64),
-    samples: usize,
-    zero: Option<f64>,
-    per_second: bool,
-) -> f64 {
-    let seconds = |ms: i64| ms as f64 / 1000.0;
-    let (mut to_start, mut to_end) = (seconds(first - w.start), seconds(w.end - last));
-    let sampled = seconds(last - first);
-    let interval = sampled / (samples - 1) as f64;
-    // A gap of more than a missed sample: the series most likely began or ended in the window.
-    let threshold = interval * 1.1;
-    if to_start >= threshold {
-        to_start = interval / 2.0;
-    }
-    if let Some(zero) = zero {
-        to_start = to_start.min(sampled * zero);
-    }
-    if to_end >= threshold {
-        to_end = interval / 2.0;
-    }
-    let mut factor = (sampled + to_start + to_end) / sampled;
-    if per_second {
-        factor /= w.range_seconds();
-    }
-    factor
+/// Which stretch of time the samples of a window cover, in seconds.
+struct Sampled {
+    seconds: f64,
+    to_start: f64,
+    to_end: f64,
+    /// Mean distance of samples; 0 for a single one.
+    interval: f64,
+    /// The series began at zero inside the window: nothing to extrapolate on the left.
+    from_zero: bool,
 }
 
-fn warn_kind(k: &mut Kernel<'_>, kind: &str) {
+impl Sampled {
+    /// `began` is when the first sample started counting, 0 when unknown. None when there is
+    /// nothing to tell a change from.
+    fn new(w: &Window<'_>, first: i64, last: i64, samples: usize, began: i64) -> Option<Self> {
+        let seconds = |ms: i64| ms as f64 / 1000.0;
+        let from_zero = began != 0 && began > w.start && began < first;
+        if samples < 2 && !from_zero {
+            return None;
+        }
+        let between = seconds(last - first);
+        let interval = if samples > 1 { between / (samples - 1) as f64 } else { 0.0 };
+        Some(Sampled {
+            seconds: if from_zero { seconds(last - began) } else { between },
+            to_start: if from_zero { 0.0 } else { seconds(first - w.start) },
+            to_end: seconds(w.end - last),
+            interval,
+            from_zero,
+        })
+    }
+
+    /// What to multiply the change with. `zero` is the first value over the change: how many times
+    /// the sampled time the counter's zero lies before it.
+    fn factor(&self, w: &Window<'_>, zero: Option<f64>, per_second: bool) -> f64 {
+        // A gap of more than a missed sample: the series most likely began or ended in the window.
+        let threshold = self.interval * 1.1;
+        let mut to_start = self.to_start;
+        if !self.from_zero {
+            if to_start >= threshold {
+                to_start = self.interval / 2.0;
+            }
+            if let Some(zero) = zero {
+                to_start = to_start.min(self.seconds * zero);
+            }
+        }
+        let to_end = if self.to_end >= threshold { self.interval / 2.0 } else { self.to_end };
+        let factor = match self.seconds == 0.0 {
+            true => 1.0,
+            false => (self.seconds + to_start + to_end) / self.seconds,
+        };
+        if per_second { factor / w.range_seconds() } else { factor }
+    }
+}
+
+/// When a sample was taken and when it started counting, 0 = unknown.
+type Times = (i64, i64);
+
+/// True when the start time says that the counter began anew after the sample before.
+fn restarted((before, before_start): Times, (now, now_start): Times) -> bool {
+    if now_start == 0 || now_start >= now || now_start < before {
+        return false;
+    }
+    // A start exactly at the sample before: a delta, unless that one's own start is unknown.
+    now_start > before || (before_start != 0 && before_start < before)
+}
+
+/// True when a start time contradicts the sample before.
+fn overlaps((before, before_start): Times, (_, now_start): Times) -> bool {
+    now_start != 0 && now_start < before && now_start != before_start
+}
+
+fn note_overlap(k: &mut Kernel<'_>) {
+    let text = "sample has start time that overlaps with previous sample timestamp";
+    let name = k.window.name();
+    k.notes.warn(
+        k.span,
+        if name.is_empty() { text.into() } else { format!("{text} for metric {name:?}") },
+    );
+}
+
+/// What resets took away from a counter inside the window.
+fn float_resets(k: &mut Kernel<'_>) -> f64 {
+    let w = k.window;
+    let (times, values) = (w.times(), w.values());
+    if w.series.starts.is_empty() {
+        let drops = values.windows(2).filter(|pair| pair[1] < pair[0]);
+        return drops.map(|pair| pair[0]).sum();
+    }
+    let mut lost = 0.0;
+    for i in 1..values.len() {
+        let (before, now) = ((times[i - 1], w.start_of(i - 1)), (times[i], w.start_of(i)));
+        if overlaps(before, now) {
+            note_overlap(k);
+        }
+        if values[i] < values[i - 1] || restarted(before, now) {
+            lost += values[i - 1];
+        }
+    }
+    lost
+}
+
+fn sample_times(sample: &HistogramSample) -> Times {
+    (sample.timestamp_ms, sample.start_time_ms)
+}
+
+pub(super) fn note_reconciled(k: &mut Kernel<'_>, combined: Combined, word: &str) {
+    if combined.bounds_reconciled {
+        k.notes.info(k.span, format!("{BOUNDS_RECONCILED} {word}"));
+    }
+}
+
+pub(super) fn warn_kind(k: &mut Kernel<'_>, kind: &str) {
     let name = k.window.name();
     k.notes.warn(k.span, format!("this native histogram metric is not a {kind}: {name:?}"));
 }
@@ -140,7 +237,9 @@ fn histogram_change(
         warn_kind(k, "gauge");
     }
     // A reset right after the first sample makes its shape irrelevant: start from nothing.
-    let first_is_gone = counter && samples[1].histogram.is_reset_after(&first.histogram);
+    let first_is_gone = counter
+        && (restarted(sample_times(first), sample_times(&samples[1]))
+            || samples[1].histogram.is_reset_after(&first.histogram));
     let start = match first_is_gone {
         true => {
             let second = &samples[1].histogram;
@@ -161,48 +260,54 @@ fn histogram_change(
         false => last.histogram.as_ref().clone(),
     };
     let (mut change, combined) = reduced.sub(&start).ok()?;
-    if combined.bounds_reconciled {
-        k.notes.info(k.span, format!("{BOUNDS_RECONCILED} subtraction"));
-    }
+    note_reconciled(k, combined, "subtraction");
     if counter {
         let mut previous = &start;
-        for sample in relevant {
-            let now = sample.histogram.as_ref();
-            if now.is_reset_after(previous) {
+        for pair in samples.windows(2) {
+            let (before, now) = (sample_times(&pair[0]), sample_times(&pair[1]));
+            if overlaps(before, now) {
+                note_overlap(k);
+            }
+            if restarted(before, now) || pair[1].histogram.is_reset_after(previous) {
                 let (sum, combined) = change.add(previous).ok()?;
                 change = sum;
-                if combined.bounds_reconciled {
-                    k.notes.info(k.span, format!("{BOUNDS_RECONCILED} addition"));
-                }
+                note_reconciled(k, combined, "addition");
             }
-            previous = now;
+            previous = &pair[1].histogram;
         }
     }
     change.hint = ResetHint::Gauge;
     Some(change)
 }
 
-/// A sample of either kind at a time.
+/// A sample of either kind.
 enum Either<'a> {
     Float(f64),
     Hist(&'a FloatHistogram),
 }
 
-/// The samples of a window in time order, both kinds.
-fn in_order<'a>(w: &Window<'a>) -> impl Iterator<Item = (i64, Either<'a>)> {
-    let (times, values, histograms) = (w.times(), w.values(), w.histograms());
-    let (mut i, mut j) = (0, 0);
+/// The samples of a window in time order, both kinds, from these indexes on.
+fn in_order<'a>(
+    w: &Window<'a>,
+    (mut i, mut j): (usize, usize),
+) -> impl Iterator<Item = (Times, Either<'a>)> {
+    let series = w.series;
+    let (floats_end, hists_end) = (w.floats.1, w.hists.1);
     std::iter::from_fn(move || {
-        let float = times.get(i).copied().unwrap_or(i64::MAX);
-        let hist = histograms.get(j).map_or(i64::MAX, |h| h.timestamp_ms);
-        if float == i64::MAX && hist == i64::MAX {
-            None
-        } else if float < hist {
-            i += 1;
-            Some((float, Either::Float(values[i - 1])))
-        } else {
-            j += 1;
-            Some((hist, Either::Hist(&histograms[j - 1].histogram)))
+        let float = (i < floats_end).then(|| series.times[i]);
+        let hist = (j < hists_end).then(|| series.histograms[j].timestamp_ms);
+        match (float, hist) {
+            (Some(time), other) if other.is_none_or(|h| time < h) => {
+                i += 1;
+                let start = series.starts.get(i - 1).copied().unwrap_or(0);
+                Some(((time, start), Either::Float(series.values[i - 1])))
+            }
+            (_, Some(_)) => {
+                j += 1;
+                let sample = &series.histograms[j - 1];
+                Some((sample_times(sample), Either::Hist(&sample.histogram)))
+            }
+            _ => None,
         }
     })
 }
@@ -222,14 +327,18 @@ pub(super) fn idelta(k: &mut Kernel<'_>) -> Kernelled {
 fn instant_change(k: &mut Kernel<'_>, counter: bool) -> Option<Value> {
     let w = k.window;
     let (mut before, mut last) = (None, None);
-    for sample in in_order(w) {
+    for sample in in_order(w, (w.floats.0, w.hists.0)) {
         before = last.replace(sample);
     }
     let ((t0, before), (t1, last)) = (before?, last?);
-    let seconds = (t1 - t0) as f64 / 1000.0;
+    let seconds = (t1.0 - t0.0) as f64 / 1000.0;
+    if counter && overlaps(t0, t1) {
+        note_overlap(k);
+    }
+    let restarted = counter && restarted(t0, t1);
     match (before, last) {
         (Either::Float(before), Either::Float(last)) => {
-            let reset = counter && last < before;
+            let reset = counter && (restarted || last < before);
             let change = if reset { last } else { last - before };
             Some((if counter { change / seconds } else { change }).into())
         }
@@ -242,14 +351,12 @@ fn instant_change(k: &mut Kernel<'_>, counter: bool) -> Option<Value> {
                 warn_kind(k, "gauge");
             }
             let mut change = last.clone();
-            if !counter || !last.is_reset_after(before) {
+            if !counter || !(restarted || last.is_reset_after(before)) {
                 let Ok((difference, combined)) = last.sub(before) else {
                     k.notes.warn(k.span, for_metric(MIXED_SCHEMAS, w.name()));
                     return None;
                 };
-                if combined.bounds_reconciled {
-                    k.notes.info(k.span, format!("{BOUNDS_RECONCILED} subtraction"));
-                }
+                note_reconciled(k, combined, "subtraction");
                 change = difference;
             }
             change.hint = ResetHint::Gauge;
@@ -270,16 +377,23 @@ fn count_pairs(
     k: &Kernel<'_>,
     floats: impl Fn(f64, f64) -> bool,
     histograms: impl Fn(&FloatHistogram, &FloatHistogram) -> bool,
+    restarts: bool,
 ) -> Option<Value> {
-    let mut samples = in_order(k.window).map(|(_, sample)| sample);
+    let w = k.window;
+    let from = match w.edges {
+        Edges::Anchored => edges::anchored_start(w)?,
+        _ => (w.floats.0, w.hists.0),
+    };
+    let mut samples = in_order(w, from);
     let mut before = samples.next()?;
     let mut count = 0;
     for now in samples {
-        let counts = match (&before, &now) {
-            (Either::Float(a), Either::Float(b)) => floats(*a, *b),
-            (Either::Hist(a), Either::Hist(b)) => histograms(a, b),
-            _ => true,
-        };
+        let counts = (restarts && restarted(before.0, now.0))
+            || match (&before.1, &now.1) {
+                (Either::Float(a), Either::Float(b)) => floats(*a, *b),
+                (Either::Hist(a), Either::Hist(b)) => histograms(a, b),
+                _ => true,
+            };
         count += u32::from(counts);
         before = now;
     }
@@ -288,9 +402,9 @@ fn count_pairs(
 
 pub(super) fn changes(k: &mut Kernel<'_>) -> Kernelled {
     let differ = |a: f64, b: f64| a != b && !(a.is_nan() && b.is_nan());
-    Ok(count_pairs(k, differ, |a, b| !a.same_as(b)))
+    Ok(count_pairs(k, differ, |a, b| !a.same_as(b), false))
 }
 
 pub(super) fn resets(k: &mut Kernel<'_>) -> Kernelled {
-    Ok(count_pairs(k, |a, b| b < a, |a, b| b.is_reset_after(a)))
+    Ok(count_pairs(k, |a, b| b < a, |a, b| b.is_reset_after(a), true))
 }

@@ -8,6 +8,7 @@ use super::range::{RangeInput, RangeSeries};
 use super::{Evaluated, Evaluation};
 use crate::ast::*;
 use crate::engine::Grid;
+use crate::histogram::{FloatHistogram, ResetHint};
 use crate::number::is_stale;
 use crate::source::{Hints, HistogramSample, Select, Series};
 
@@ -30,7 +31,7 @@ impl Evaluation<'_> {
     }
 
     /// Series of a selector over a time range, sorted by labels, so that ties resolve alike.
-    fn fetch(
+    pub(super) fn fetch(
         &mut self,
         selector: &VectorSelector,
         (start_ms, end_ms): (i64, i64),
@@ -48,6 +49,9 @@ impl Evaluation<'_> {
             return Err(crate::QueryError::TooMuch(message));
         }
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        if self.track_resets {
+            series.iter_mut().for_each(set_hints);
+        }
         self.charge(series.iter().map(|s| s.values.len() + s.histograms.len()).sum())?;
         Ok(series)
     }
@@ -57,13 +61,9 @@ impl Evaluation<'_> {
         &mut self,
         selector: &VectorSelector,
         grid: Grid,
-        function: &str,
     ) -> Evaluated<Vec<Column>> {
-        if selector.edges == Edges::Smoothed {
-            return self.smoothed_instants(selector, grid);
-        }
         let shift = self.shift(selector.at, &selector.offset)?;
-        let series = self.instant_series(selector, grid, shift, function, 0)?;
+        let series = self.instant_series(selector, grid, shift, "", 0)?;
         let lookback = self.limits.lookback_ms;
         let mut columns = Vec::with_capacity(series.len());
         for one in &series {
@@ -85,11 +85,13 @@ impl Evaluation<'_> {
         Ok(columns)
     }
 
-    /// `timestamp(selector)`: when the newest sample was taken, in seconds.
+    /// `timestamp(selector)` and (`started`) `start_timestamp(selector)`: when the newest sample
+    /// was taken or started counting, in seconds.
     pub(super) fn sample_times(
         &mut self,
         selector: &VectorSelector,
         grid: Grid,
+        started: bool,
     ) -> Evaluated<Vec<Column>> {
         let shift = self.shift(selector.at, &selector.offset)?;
         let series = self.instant_series(selector, grid, shift, "timestamp", 0)?;
@@ -99,9 +101,11 @@ impl Evaluation<'_> {
             let mut column = Column::empty(one.labels.clone(), true, grid.count);
             let mut newest = Newest::new(one, lookback);
             for (step, time) in grid.times().enumerate() {
-                let taken = newest.at(shift.apply(time)).map(|found| match found {
-                    Found::Float(i) => one.timestamps_ms[i],
-                    Found::Hist(i) => one.histograms[i].timestamp_ms,
+                let taken = newest.at(shift.apply(time)).map(|found| match (found, started) {
+                    (Found::Float(i), false) => one.timestamps_ms[i],
+                    (Found::Float(i), true) => one.start_times_ms.get(i).copied().unwrap_or(0),
+                    (Found::Hist(i), false) => one.histograms[i].timestamp_ms,
+                    (Found::Hist(i), true) => one.histograms[i].start_time_ms,
                 });
                 if let Some(taken) = taken {
                     column.set(step, Value::Float(taken as f64 / 1000.0));
@@ -174,7 +178,7 @@ impl Evaluation<'_> {
         let mut series = vec![];
         if count > 0 {
             self.charge(count)?;
-            for column in self.vector(&subquery.expr, inner)? {
+            for column in self.tracking_resets(false, |this| this.vector(&subquery.expr, inner))? {
                 series.push(RangeSeries::from_column(&column, inner));
             }
         }
@@ -183,7 +187,26 @@ impl Evaluation<'_> {
     }
 }
 
-fn without_markers(series: Series) -> RangeSeries {
+/// Settles unknown reset hints by comparing each histogram with the one before it.
+fn set_hints(series: &mut Series) {
+    if series.histograms.iter().all(|h| h.histogram.hint != ResetHint::Unknown) {
+        return;
+    }
+    let mut before: Option<Arc<FloatHistogram>> = None;
+    let mut samples = series.histograms.to_vec();
+    for sample in &mut samples {
+        let known = before.take().filter(|b| !b.is_stale());
+        if let (ResetHint::Unknown, Some(before)) = (sample.histogram.hint, known) {
+            let reset = sample.histogram.is_reset_after(&before);
+            Arc::make_mut(&mut sample.histogram).hint =
+                if reset { ResetHint::Reset } else { ResetHint::NotReset };
+        }
+        before = Some(Arc::clone(&sample.histogram));
+    }
+    series.histograms = samples.into();
+}
+
+pub(super) fn without_markers(series: Series) -> RangeSeries {
     let Series { labels, timestamps_ms, values, start_times_ms, histograms } = series;
     let floats_clean = !values.iter().any(|v| is_stale(*v));
     let histograms_clean = !histograms.iter().any(|h| h.histogram.is_stale());

@@ -31,6 +31,11 @@ impl Evaluation<'_> {
                 self.sort(expr, function.name, args, grid)
             }
             "timestamp" => self.timestamp(&args[0], grid),
+            "start_timestamp" => match &args[0].unwrap_parens().kind {
+                ExprKind::Vector(selector) => self.sample_times(selector, grid, true),
+                // Only samples as they were stored know when they started.
+                _ => Ok(vec![]),
+            },
             "round" => self.round(args, grid),
             "clamp" | "clamp_min" | "clamp_max" => self.clamp(function.name, args, grid),
             "info" => self.info(args, grid),
@@ -109,7 +114,7 @@ impl Evaluation<'_> {
         if let ExprKind::Vector(selector) = &arg.unwrap_parens().kind
             && selector.edges == Edges::Plain
         {
-            return self.sample_times(selector, grid);
+            return self.sample_times(selector, grid, false);
         }
         let mut columns = self.vector(arg, grid)?;
         for column in &mut columns {

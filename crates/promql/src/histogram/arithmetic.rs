@@ -291,6 +291,12 @@ pub(crate) struct HistogramSum {
     zero: Sum,
     positive: Vec<(i32, Sum)>,
     negative: Vec<(i32, Sum)>,
+    /// Whether a "reset" and a "not reset" hint went in.
+    seen: (bool, bool),
+}
+
+fn seen(hint: ResetHint) -> (bool, bool) {
+    (hint == ResetHint::Reset, hint == ResetHint::NotReset)
 }
 
 impl HistogramSum {
@@ -302,6 +308,7 @@ impl HistogramSum {
             zero: Sum::of(first.zero_count),
             positive: sums(&first.positive),
             negative: sums(&first.negative),
+            seen: seen(first.hint),
             shape: first.clone(),
         }
     }
@@ -323,24 +330,27 @@ impl HistogramSum {
     }
 
     pub(crate) fn add(&mut self, other: &FloatHistogram) -> Result<Combined, Incompatible> {
-        self.add_scaled(other, 1.0, 1.0)
+        self.add_share(other, 1.0, 1.0)
     }
 
-    /// `self * kept + other * weight`, each count compensated.
-    fn add_scaled(
+    /// `self * kept + other / of`, each count compensated.
+    fn add_share(
         &mut self,
         other: &FloatHistogram,
         kept: f64,
-        weight: f64,
+        of: f64,
     ) -> Result<Combined, Incompatible> {
         let (totals, lost) = self.split();
         let (totals, other, reconciled) = aligned(&totals, other)?;
         let (lost, _, _) = aligned(&lost, &other)?;
         let mut hint = totals.hint;
-        let hints_conflict = mix_hints(&mut hint, other.hint);
+        mix_hints(&mut hint, other.hint);
+        let (reset, not_reset) = seen(other.hint);
+        self.seen = (self.seen.0 || reset, self.seen.1 || not_reset);
+        let hints_conflict = self.seen == (true, true);
         let step = |total: f64, lost: f64, value: f64| {
             let mut sum = Sum { total, lost }.scaled(kept);
-            sum.add(value * weight);
+            sum.add(value / of);
             sum
         };
         self.count = step(totals.count, lost.count, other.count);
@@ -365,6 +375,13 @@ impl HistogramSum {
             positive: list(&self.positive),
             negative: list(&self.negative),
             ..self.shape.clone()
+        }
+    }
+
+    fn divide(&mut self, by: f64) {
+        let buckets = self.positive.iter_mut().chain(&mut self.negative).map(|(_, sum)| sum);
+        for sum in buckets.chain([&mut self.count, &mut self.sum, &mut self.zero]) {
+            *sum = Sum { total: sum.total / by, lost: sum.lost / by };
         }
     }
 
@@ -399,18 +416,10 @@ impl HistogramMean {
                 return Ok(combined);
             }
             self.incremental = true;
-            let over = 1.0 / (self.count - 1.0);
-            let scale = |list: &mut Vec<(i32, Sum)>| {
-                list.iter_mut().for_each(|(_, s)| *s = s.scaled(over));
-            };
-            scale(&mut self.sum.positive);
-            scale(&mut self.sum.negative);
-            self.sum.count = self.sum.count.scaled(over);
-            self.sum.sum = self.sum.sum.scaled(over);
-            self.sum.zero = self.sum.zero.scaled(over);
+            self.sum.divide(self.count - 1.0);
         }
         let kept = (self.count - 1.0) / self.count;
-        self.sum.add_scaled(other, kept, 1.0 / self.count)
+        self.sum.add_share(other, kept, self.count)
     }
 
     pub(crate) fn value(&self) -> FloatHistogram {

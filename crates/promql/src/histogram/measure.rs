@@ -14,7 +14,7 @@ pub(crate) struct Observed {
 
 impl FloatHistogram {
     /// True for a zero bucket that has only one populated side.
-    fn one_sided(&self, mut bucket: Bucket) -> Bucket {
+    pub(super) fn one_sided(&self, mut bucket: Bucket) -> Bucket {
         if !self.is_custom() && bucket.lower <= 0.0 && bucket.upper >= 0.0 {
             if self.negative.is_empty() && !self.positive.is_empty() {
                 bucket.lower = 0.0;
@@ -65,8 +65,13 @@ impl FloatHistogram {
         Observed { value: self.interpolate(bucket, into / bucket.count), has_nan }
     }
 
+    /// True for custom and zero buckets: observations are taken to be spread evenly.
+    pub(super) fn is_linear(&self, b: Bucket) -> bool {
+        self.is_custom() || (b.lower <= 0.0 && b.upper >= 0.0)
+    }
+
     fn interpolate(&self, b: Bucket, fraction: f64) -> f64 {
-        if self.is_custom() || (b.lower <= 0.0 && b.upper >= 0.0) {
+        if self.is_linear(b) {
             return b.lower + (b.upper - b.lower) * fraction;
         }
         let (low, high) = (b.lower.abs().log2(), b.upper.abs().log2());
@@ -79,7 +84,7 @@ impl FloatHistogram {
 
     /// How many of a bucket's observations are below `value`, which lies inside it.
     pub(super) fn part_below(&self, b: Bucket, value: f64) -> f64 {
-        if self.is_custom() || (b.lower <= 0.0 && b.upper >= 0.0) {
+        if self.is_linear(b) {
             if b.lower == f64::NEG_INFINITY {
                 return b.count;
             }
@@ -95,7 +100,7 @@ impl FloatHistogram {
     }
 
     /// The bounds to interpolate within: a lowest custom bucket above zero starts at zero.
-    pub(super) fn interpolation_bounds(&self, bucket: Bucket) -> Bucket {
+    fn interpolation_bounds(&self, bucket: Bucket) -> Bucket {
         let mut bucket = self.one_sided(bucket);
         if self.is_custom() && bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0 {
             bucket.lower = 0.0;

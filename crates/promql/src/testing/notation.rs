@@ -75,6 +75,7 @@ fn end_of_labels(line: &str) -> usize {
             '"' => quoted = !quoted,
             '{' if !quoted => braced = true,
             '}' if !quoted => return at + 1,
+            '@' if !quoted && !braced => return at,
             c if c.is_whitespace() && !braced => {
                 // A space may stand between name and braces.
                 let rest = line[at..].trim_start();
