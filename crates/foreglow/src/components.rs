@@ -15,6 +15,6 @@ pub fn components() -> Components {
             exporters::prometheusremotewrite::factory(),
             exporters::embedded_store::factory(),
         ],
-        extensions: vec![],
+        extensions: vec![extensions::query_server::factory()],
     }
 }

@@ -17,6 +17,7 @@ use axum::extract::{Request, State};
 use axum::http::Response;
 use axum::middleware::{Next, from_fn_with_state};
 use basics::{Clock, Error, Kind, Result};
+use exporters::embedded_store::STORE;
 use parking_lot::Mutex;
 use pipeline::component::{Context, Extension, ExtensionFactory};
 use pipeline::config::{Checker, ComponentConfig};
@@ -28,9 +29,6 @@ use tokio::sync::watch;
 
 use crate::dashboard;
 use guard::{Decision, Guard};
-
-/// Under this name the host shares the store.
-const STORE: &str = "embedded_store";
 
 /// What a user writes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
