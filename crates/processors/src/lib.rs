@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Processors: what telemetry passes between receivers and exporters, one folder per type.
+//!
+//! - [`batch`]: collects small batches into large ones
+//! - [`resource`], [`attributes`]: edit attributes
+//! - [`metricsinference`]: predicts from metrics as they pass
 
+pub mod attributes;
+pub mod batch;
 pub mod metricsinference;
+pub mod resource;

@@ -24,6 +24,7 @@ pub use recorder::Recorder;
 
 use crate::ack::{Acks, Token};
 use crate::batch::{Batch, Meta};
+use crate::component::Context;
 
 /// Longest wait for a condition: far above what a loaded machine needs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -89,6 +90,14 @@ pub const RECEIVED: basics::UnixNano = 1_700_000_000_000_000_000;
 pub fn batch(items: u32) -> Batch {
     let meta = Meta { received: RECEIVED, ..Meta::default() };
     Batch::new(payload(Signal::Metrics, "m", items), Arc::new(meta))
+}
+
+/// A context for building one component of `signal` on `clock`; keeps nothing on disk.
+pub fn context(id: &str, signal: Signal, clock: &basics::Clock) -> Context {
+    let budget = crate::budget::Budget::new(64 << 20);
+    let host = crate::host::Host::with("unused".into(), clock.clone(), budget);
+    let pipeline = signal.name().into();
+    Context { id: id.into(), signal, pipeline, clock: clock.clone(), host }
 }
 
 /// What was answered to one batch, and how often.
