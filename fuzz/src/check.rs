@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The properties, as functions of a seed. Each panics with the seed in its message.
 
-use otlp_wire::{Edited, Pass, Payload, Scratch};
+use otlp_wire::{Context, Edited, Pass, Payload, Record, Scratch, Verdict};
 
 use crate::edits::Plan;
 use crate::generate::Generator;
@@ -178,6 +178,45 @@ fn points(metric: &otlp_wire::MetricView<'_>, item: &mut impl FnMut(&[u8])) {
     }
 }
 
+/// Sets a resource attribute and looks at everything else.
+struct Look;
+
+impl Pass for Look {
+    fn resource(&mut self, resource: &mut Record<'_>) {
+        resource.attrs().upsert("looked at", true);
+    }
+    fn span(&mut self, span: &mut Record<'_>, _: &Context<'_>) -> Verdict {
+        span.attrs().remove("no such key");
+        Verdict::Keep
+    }
+    fn log(&mut self, log: &mut Record<'_>, at: &Context<'_>) -> Verdict {
+        self.span(log, at)
+    }
+    fn metric(&mut self, metric: &mut Record<'_>, at: &Context<'_>) -> Verdict {
+        self.span(metric, at)
+    }
+    fn point(&mut self, point: &mut Record<'_>, at: &Context<'_>) -> Verdict {
+        self.span(point, at)
+    }
+}
+
+/// What an edit does not touch keeps its bytes, unknown fields included.
+fn untouched_is_kept(payload: &Payload, seed: u64) {
+    let mut passes: Vec<Box<dyn Pass>> = vec![Box::new(Look)];
+    let edited = payload.edit(&mut passes, &mut Scratch::new());
+    let Some(edited) = edited.or(payload) else { panic!("seed {seed}: nothing was dropped") };
+    let elements = |payload: &Payload| -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        for scope in payload.resources().flat_map(|r| r.scopes()) {
+            all.push(scope.group_raw().to_vec());
+        }
+        all
+    };
+    assert!(elements(payload) == elements(&edited), "seed {seed}: untouched scopes changed");
+    let is_set = |r: otlp_wire::ResourceView<'_>| r.attr("looked at").is_some();
+    assert!(edited.resources().all(is_set), "seed {seed}: each resource is edited");
+}
+
 /// A broken request is refused or read as prost reads it; nothing panics, and every operation on
 /// an admitted one holds what it promises.
 pub fn mutants_are_safe<R: Request>(seed: u64) -> Mutant {
@@ -186,6 +225,7 @@ pub fn mutants_are_safe<R: Request>(seed: u64) -> Mutant {
     let request = R::generate(&mut Generator::new(seed % 600));
     let bytes = mutate(&request.encode_to_vec(), &mut random);
     let oracle = R::decode(&bytes[..]);
+    crate::rebuild::anything(&bytes);
     let payload = match (Payload::admit(R::SIGNAL, bytes.clone().into()), &oracle) {
         (Err(_), Err(_)) => return Mutant::Refused,
         (Err(e), Ok(_)) => {
@@ -202,6 +242,7 @@ pub fn mutants_are_safe<R: Request>(seed: u64) -> Mutant {
     assert_same(&R::rebuild(&payload).tidy(), &tidy, "views differ from prost", seed);
     let text = round_trip::<R>(&payload, seed);
     split_and_join::<R>(&payload, &mut random, seed);
+    untouched_is_kept(&payload, seed);
     edit_both(&payload, &mut oracle, &Plan::some(&mut random), seed);
     // Broken JSON must only not panic; what is taken must be admissible, which `from_json` checks.
     let _ = Payload::from_json(R::SIGNAL, &mutate_text(&text, &mut random));

@@ -68,7 +68,7 @@ impl Generator {
             5 => Some(Value::BoolValue(self.random.once_in(2))),
             6 => {
                 let len = self.random.below(9);
-                Some(Value::BytesValue(self.random.bytes(len).into()))
+                Some(Value::BytesValue(self.random.bytes(len)))
             }
             7 => Some(Value::ArrayValue(ArrayValue { values: self.some(|g| g.value(depth + 1)) })),
             _ => {

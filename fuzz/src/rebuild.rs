@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::trace::v1::{
     ResourceSpans, ScopeSpans, Span, Status, span::Event, span::Link,
 };
 use otlp_wire::{self as wire, Data, Number, Payload, PointView};
+use prost::Message;
 
 fn value(v: wire::AnyValue<'_>) -> AnyValue {
     let value = match v {
@@ -25,7 +26,7 @@ fn value(v: wire::AnyValue<'_>) -> AnyValue {
         wire::AnyValue::Bool(b) => Some(Value::BoolValue(b)),
         wire::AnyValue::Int(i) => Some(Value::IntValue(i)),
         wire::AnyValue::Double(d) => Some(Value::DoubleValue(d)),
-        wire::AnyValue::Bytes(b) => Some(Value::BytesValue(b.to_vec().into())),
+        wire::AnyValue::Bytes(b) => Some(Value::BytesValue(b.to_vec())),
         wire::AnyValue::Array(list) => {
             Some(Value::ArrayValue(ArrayValue { values: list.iter().map(value).collect() }))
         }
@@ -288,4 +289,17 @@ fn summary(p: wire::SummaryPoint<'_>) -> m::SummaryDataPoint {
             .collect(),
         flags: p.flags(),
     }
+}
+
+/// Reads any bytes through the views of every element; views of unchecked bytes end early.
+pub fn anything(raw: &[u8]) {
+    use wire::FromRaw;
+    let _ = span(wire::SpanView::from_raw(raw));
+    let _ = log(wire::LogView::from_raw(raw));
+    let _ = metric(wire::MetricView::from_raw(raw));
+    let _ = histogram(wire::HistogramPoint::from_raw(raw));
+    let _ = exponential(wire::ExponentialHistogramPoint::from_raw(raw));
+    let _ = summary(wire::SummaryPoint::from_raw(raw));
+    let _ = number(wire::NumberPoint::from_raw(raw)).encoded_len();
+    let _ = wire::AnyValue::parse(raw).text();
 }

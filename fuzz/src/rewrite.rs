@@ -25,7 +25,7 @@ fn put(a: &mut AttrWriter<'_>, list: &[KeyValue]) {
     let request = ExportLogsServiceRequest { resource_logs: vec![group] };
     let payload = Payload::encode(Signal::Logs, &request).expect("attributes are valid");
     let resource = payload.logs().next().expect("one resource");
-    if list.len() % 2 == 0 {
+    if list.len().is_multiple_of(2) {
         return a.copy(resource.attrs());
     }
     for (key, value) in resource.attrs() {

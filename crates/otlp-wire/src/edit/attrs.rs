@@ -53,16 +53,17 @@ impl State {
             None => (raw, 0),
             Some(range) => (&self.arena[range.clone()], range.start),
         };
-        let mut found = false;
+        self.run = message.len()..message.len();
         for field in fields(message) {
-            let Val::Len(kv) = field.value else { continue };
-            if field.number != number {
-                if found {
-                    break;
-                }
-                continue;
+            let kv = match field.value {
+                Val::Len(kv) if field.number == number => kv,
+                _ if self.slots.is_empty() => continue,
+                _ => break,
+            };
+            if self.slots.is_empty() {
+                self.run.start = field.start;
             }
-            found = true;
+            self.run.end = field.end;
             let body = field.end - kv.len();
             let key = Attr::new(kv).key_bytes();
             // The key lies inside the message (or is empty): its offset is a difference.
@@ -189,8 +190,14 @@ impl<'r> AttrsMut<'r> {
     }
 
     fn find(&self, key: &str) -> Option<usize> {
-        let key = key.as_bytes();
-        self.state.slots.iter().position(|s| s.has_key(self.raw, &self.state.arena, key))
+        self.find_from(0, key)
+    }
+
+    #[inline]
+    fn find_from(&self, start: usize, key: &str) -> Option<usize> {
+        let (raw, arena, key) = (self.raw, &self.state.arena, key.as_bytes());
+        let rest = &self.state.slots[start..];
+        rest.iter().position(|s| s.has_key(raw, arena, key)).map(|at| start + at)
     }
 
     /// The first value under `key`.
@@ -288,12 +295,25 @@ impl<'r> AttrsMut<'r> {
 
     /// Removes `key`; true when it was there.
     pub fn remove(&mut self, key: &str) -> bool {
-        let before = self.state.slots.len();
-        let (raw, arena) = (self.raw, &self.state.arena);
-        self.state.slots.retain(|slot| !slot.has_key(raw, arena, key.as_bytes()));
-        let removed = self.state.slots.len() != before;
+        let removed = self.remove_from(0, key);
         self.state.edited |= removed;
         removed
+    }
+
+    /// Removes `key` from slot `start` on.
+    fn remove_from(&mut self, start: usize, key: &str) -> bool {
+        let Some(at) = self.find_from(start, key) else { return false };
+        self.state.slots.remove(at);
+        // Rare, and in one go: a request may hold any number of duplicates.
+        if self.find_from(at, key).is_some() {
+            let (raw, arena) = (self.raw, &self.state.arena);
+            let mut index = 0;
+            self.state.slots.retain(|slot| {
+                index += 1;
+                index <= at || !slot.has_key(raw, arena, key.as_bytes())
+            });
+        }
+        true
     }
 
     /// Keeps only the attributes that `keep` says yes to.
@@ -309,16 +329,13 @@ impl<'r> AttrsMut<'r> {
 
     /// Replaces the value of `key`, when it is there, by what `f` makes of it.
     pub fn map<V: IntoAny>(&mut self, key: &str, mut f: impl FnMut(AnyValue<'_>) -> V) -> bool {
-        let mut found = false;
-        for i in 0..self.state.slots.len() {
-            let slot = self.state.slots[i];
-            if slot.has_key(self.raw, &self.state.arena, key.as_bytes()) {
-                let value = f(slot.attr(self.raw, &self.state.arena).value());
-                self.rewrite(i, key, value);
-                found = true;
-            }
+        let mut next = 0;
+        while let Some(at) = self.find_from(next, key) {
+            let value = f(self.state.slots[at].attr(self.raw, &self.state.arena).value());
+            self.rewrite(at, key, value);
+            next = at + 1;
         }
-        found
+        next > 0
     }
 
     /// Gives every attribute to `f` and stores what it returns; `None` leaves the value alone.
@@ -346,12 +363,7 @@ impl<'r> AttrsMut<'r> {
             None => self.state.slots.push(slot),
             Some(at) => {
                 self.state.slots[at] = slot;
-                let (raw, arena) = (self.raw, &self.state.arena);
-                let mut index = 0;
-                self.state.slots.retain(|s| {
-                    index += 1;
-                    index <= at + 1 || !s.has_key(raw, arena, key.as_bytes())
-                });
+                self.remove_from(at + 1, key);
             }
         }
         self.state.edited = true;

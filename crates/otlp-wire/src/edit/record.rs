@@ -93,6 +93,8 @@ pub(crate) struct State {
     /// Attributes, once someone asked for them.
     pub(super) slots: Vec<Slot>,
     pub(super) loaded: bool,
+    /// Where the attributes lie in the base, once loaded.
+    pub(super) run: Range<usize>,
     /// The slots differ from the base.
     pub(super) edited: bool,
     /// The base has another number of points than the original, perhaps.
@@ -320,7 +322,7 @@ impl<'a> Record<'a> {
         if !self.state.edited {
             return;
         }
-        let run = crate::wire::run(self.base(), self.element.attributes());
+        let run = self.state.run.clone();
         let start = self.state.arena.len();
         self.append_base(0..run.start);
         for i in 0..self.state.slots.len() {
@@ -353,7 +355,7 @@ impl<'a> Record<'a> {
             put_len(out, number, base);
             return;
         }
-        let run = crate::wire::run(base, self.element.attributes());
+        let run = self.state.run.clone();
         let slots: usize = self.state.slots.iter().map(|s| s.range().len()).sum();
         crate::wire::put_tag(out, number, crate::wire::LEN);
         crate::wire::put_varint(out, (base.len() - run.len() + slots) as u64);
