@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A payload read through the views into prost structs: equal to prost's own decoding, unless a
 //! view is wrong. Positions that views do not distinguish (absent or empty messages) are told
-//! apart by [`tidy`], which both sides go through.
+//! apart by [`crate::tidy`], which both sides go through.
 
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,

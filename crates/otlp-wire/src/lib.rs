@@ -3,7 +3,7 @@
 //!
 //! A [`Payload`] is one `Export{Trace,Metrics,Logs}ServiceRequest`, validated once at the door
 //! ([`Payload::admit`]) and never decoded to objects after: views ([`view`]) read it, writers
-//! ([`write`]) make it, concatenation and splitting copy it. What nobody touches keeps its bytes,
+//! ([`mod@write`]) make it, concatenation and splitting copy it. What nobody touches keeps its bytes,
 //! unknown fields included.
 //!
 //! Guarantees: bytes from outside never panic; views never fail and never allocate; what this

@@ -18,7 +18,7 @@ fn each_seed(base: u64, checks: [fn(u64); 3]) {
 #[test]
 fn views_read_what_prost_encodes() {
     each_seed(
-        1500,
+        900,
         [
             check::views_equal_prost::<Traces>,
             check::views_equal_prost::<Metrics>,
@@ -30,7 +30,7 @@ fn views_read_what_prost_encodes() {
 #[test]
 fn prost_decodes_what_writers_write() {
     each_seed(
-        1000,
+        600,
         [
             check::writers_equal_prost::<Traces>,
             check::writers_equal_prost::<Metrics>,
@@ -42,7 +42,7 @@ fn prost_decodes_what_writers_write() {
 #[test]
 fn editing_bytes_equals_editing_structs() {
     each_seed(
-        2500,
+        1500,
         [
             check::edits_equal_prost::<Traces>,
             check::edits_equal_prost::<Metrics>,
@@ -54,7 +54,7 @@ fn editing_bytes_equals_editing_structs() {
 #[test]
 fn json_reads_back_what_it_wrote() {
     each_seed(
-        1000,
+        600,
         [
             check::json_round_trips::<Traces>,
             check::json_round_trips::<Metrics>,
@@ -66,7 +66,7 @@ fn json_reads_back_what_it_wrote() {
 #[test]
 fn parts_hold_every_item_once_and_in_order() {
     each_seed(
-        1500,
+        900,
         [
             check::splits_and_joins::<Traces>,
             check::splits_and_joins::<Metrics>,
@@ -78,7 +78,7 @@ fn parts_hold_every_item_once_and_in_order() {
 #[test]
 fn broken_requests_are_refused_or_read_as_prost_reads_them() {
     let mut seen = [0; 3];
-    for seed in 0..rounds(3000) {
+    for seed in 0..rounds(2000) {
         for check in [
             check::mutants_are_safe::<Traces>,
             check::mutants_are_safe::<Metrics>,
