@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What runs beside the pipelines: the page with its APIs.
+//! What runs beside the pipelines: the page with its APIs, the health check.
 
 pub mod dashboard;
+pub mod health_check;
 pub mod query_server;
+mod serving;

@@ -33,6 +33,9 @@ pub struct Options {
     /// own. [default: 127.0.0.1:7070]
     #[arg(long, value_name = "ADDRESS", global = true)]
     pub listen: Option<String>,
+    /// Taken for compatibility; there are no gates.
+    #[arg(long = "feature-gates", hide = true, global = true)]
+    pub feature_gates: Vec<String>,
 }
 
 /// What to do instead of running.

@@ -15,6 +15,6 @@ pub fn components() -> Components {
             exporters::prometheusremotewrite::factory(),
             exporters::embedded_store::factory(),
         ],
-        extensions: vec![extensions::query_server::factory()],
+        extensions: vec![extensions::health_check::factory(), extensions::query_server::factory()],
     }
 }

@@ -12,7 +12,7 @@ pub fn print(components: &Components) -> Result<()> {
 
 fn listing(components: &Components) -> String {
     let mut text = format!(
-        "buildinfo:\n  command: foreglow\n  description: {}\n  version: {}\n",
+        "buildinfo:\n  command: foreglow\n  description: {:?}\n  version: {}\n",
         env!("CARGO_PKG_DESCRIPTION"),
         env!("CARGO_PKG_VERSION"),
     );

@@ -43,7 +43,6 @@ pub fn run(options: &Options, demo: Option<Demo>) -> Result<()> {
             stopped = running.stop(STOP_DEADLINE) => stopped.map_err(|error| anyhow!("error: {error}"))?,
             () = stop.received() => return Err(anyhow!("error: stopped before all data was handed over")),
         }
-        tracing::info!("Shutdown complete.");
         Ok(())
     })
 }

@@ -25,9 +25,9 @@ use pipeline::host::Host;
 use query_api::Api;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 use crate::dashboard;
+use crate::serving::Serving;
 use guard::{Decision, Guard};
 
 /// What a user writes.
@@ -110,19 +110,14 @@ fn build(config: pipeline::config::Decoded, context: Context) -> Result<Arc<dyn 
     Ok(Arc::new(QueryServer {
         config: (*config).clone(),
         clock: context.clock,
-        running: Mutex::new(None),
+        serving: Mutex::new(None),
     }))
 }
 
 struct QueryServer {
     config: Config,
     clock: Clock,
-    running: Mutex<Option<Running>>,
-}
-
-struct Running {
-    stop: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
+    serving: Mutex<Option<Serving>>,
 }
 
 /// How long open requests may take to end when the process stops.
@@ -138,27 +133,14 @@ impl Extension for QueryServer {
         let link = link(address, guard.token.as_deref());
         *host.shared("page", || Ok(PageLink::default()))?.0.lock() = Some(link);
         let router = self.router(host.clone(), guard);
-        let (stop, mut stopped) = watch::channel(false);
-        let task = tokio::spawn(async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(async move {
-                // A dropped sender means stop as well.
-                let _ = stopped.wait_for(|stop| *stop).await;
-            });
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the query server ended");
-            }
-        });
-        *self.running.lock() = Some(Running { stop, task });
+        *self.serving.lock() = Some(Serving::start("query_server", listener, router));
         Ok(())
     }
 
     async fn stop(&self) -> Result<()> {
-        let running = self.running.lock().take();
-        if let Some(Running { stop, mut task }) = running {
-            let _ = stop.send(true);
-            if tokio::time::timeout(DRAIN, &mut task).await.is_err() {
-                task.abort();
-            }
+        let serving = self.serving.lock().take();
+        if let Some(serving) = serving {
+            serving.stop(DRAIN).await;
         }
         Ok(())
     }
