@@ -120,7 +120,7 @@ impl Mean {
     }
 }
 
-/// The `q`-quantile of unsorted `values`, interpolated; NaN counts as smallest. Sorts in place.
+/// The `q`-quantile of unsorted `values`, interpolated; NaN counts as smallest. Reorders them.
 pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
@@ -131,13 +131,14 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_by(nan_first);
     let rank = q * (values.len() - 1) as f64;
     let low = rank.floor().max(0.0);
     let index = low as usize;
-    let high = (index + 1).min(values.len() - 1);
     let weight = rank - low;
-    values[index] * (1.0 - weight) + values[high] * weight
+    let (_, at, above) = values.select_nth_unstable_by(index, nan_first);
+    let at = *at;
+    let next = above.iter().copied().min_by(nan_first).unwrap_or(at);
+    at * (1.0 - weight) + next * weight
 }
 
 /// Order of numbers with NaN before all others.

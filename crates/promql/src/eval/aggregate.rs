@@ -215,9 +215,10 @@ impl Evaluation<'_> {
             .map(|c| Column::empty(c.labels.clone(), c.drop_name, grid.count))
             .collect();
         let mut order = vec![];
+        let mut ranked: Vec<(f64, usize)> = vec![];
         for members in &groups.members {
             for (step, k) in param.iter().enumerate() {
-                let mut ranked: Vec<(f64, usize)> = vec![];
+                ranked.clear();
                 for member in members {
                     match columns[*member].get(step) {
                         Some(Cell::Float(value)) => ranked.push((value, *member)),
@@ -226,12 +227,17 @@ impl Evaluation<'_> {
                     }
                 }
                 // Equal values go by labels: the choice must not depend on who came first.
-                ranked.sort_by(|x, y| {
+                let order_of = |x: &(f64, usize), y: &(f64, usize)| {
                     let labels = |at: usize| &columns[at].labels;
                     by_value(x.0, y.0, descending).then_with(|| labels(x.1).cmp(labels(y.1)))
-                });
-                ranked.truncate(if *k < 1.0 { 0 } else { *k as usize });
-                for (value, member) in ranked {
+                };
+                let wanted = if *k < 1.0 { 0 } else { *k as usize };
+                if wanted < ranked.len() {
+                    ranked.select_nth_unstable_by(wanted, order_of);
+                    ranked.truncate(wanted);
+                }
+                ranked.sort_by(order_of);
+                for (value, member) in ranked.drain(..) {
                     keep[member].set(step, value.into());
                     order.push(member);
                 }

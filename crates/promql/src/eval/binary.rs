@@ -165,10 +165,11 @@ impl Evaluation<'_> {
         let many_groups = groups.assign(many, &b.matching);
         let one_groups = groups.assign(one, &b.matching);
         let mut out = Columns::new(steps);
-        let mut targets: HashMap<(usize, usize), usize> = HashMap::new();
+        // Where the last result of each "many" series went, and with which partner.
+        const FILLED: usize = usize::MAX;
+        let mut targets: Vec<Option<(usize, usize)>> = vec![None; many.len()];
         let mut found: Vec<Option<usize>> = vec![None; groups.keys.len()];
         let mut used: Vec<bool> = vec![false; groups.keys.len()];
-        const FILLED: usize = usize::MAX;
         for step in 0..steps {
             self.watch.check()?;
             found.fill(None);
@@ -203,12 +204,18 @@ impl Evaluation<'_> {
                     true if !answer.keep => return Ok(()),
                     _ => answer.value,
                 };
-                let target = *targets.entry((many_at, one_at)).or_insert_with(|| {
-                    let many = many.get(many_at).map_or(&groups.keys[group], |c| &c.labels);
-                    let one = one.get(one_at).map(|c| &c.labels);
-                    let drop_name = b.return_bool;
-                    out.column(result_labels(b, many, one), drop_name)
-                });
+                let known = targets.get(many_at).copied().flatten().filter(|t| t.0 == one_at);
+                let target = known.map_or_else(
+                    || {
+                        let many = many.get(many_at).map_or(&groups.keys[group], |c| &c.labels);
+                        let one = one.get(one_at).map(|c| &c.labels);
+                        out.column(result_labels(b, many, one), b.return_bool)
+                    },
+                    |(_, target)| target,
+                );
+                if let Some(slot) = targets.get_mut(many_at) {
+                    *slot = Some((one_at, target));
+                }
                 if !out.put(target, step, value) {
                     return failed(
                         "multiple matches for labels: grouping labels must ensure unique matches",

@@ -28,6 +28,11 @@ pub(super) struct RangeSeries {
 }
 
 impl RangeSeries {
+    /// True for numbers alone, with unknown start times.
+    fn is_plain(&self) -> bool {
+        self.histograms.is_empty() && self.starts.is_empty()
+    }
+
     pub(super) fn from_column(column: &Column, grid: Grid) -> Self {
         let (mut times, mut values, mut histograms) = (vec![], vec![], vec![]);
         for (step, time) in grid.times().enumerate() {
@@ -117,22 +122,33 @@ impl<'a> Window<'a> {
 }
 
 impl RangeInput {
-    fn window(&self, at: usize, step_time: i64, walk: &mut Walk) -> Window<'_> {
+    /// The window of a step; `floats` are its numbers, from a [`Plan`].
+    fn window(
+        &self,
+        at: usize,
+        step_time: i64,
+        floats: (usize, usize),
+        slide: &mut Slide,
+    ) -> Window<'_> {
         let series = &self.series[at];
         let end = self.shift.apply(step_time);
         let start = end - self.range_ms;
-        let floats = walk.floats.slide(series.times.len(), start, end, |i| series.times[i]);
-        let hists = walk
-            .hists
-            .slide(series.histograms.len(), start, end, |i| series.histograms[i].timestamp_ms);
+        let hists = match series.histograms.is_empty() {
+            true => (0, 0),
+            false => {
+                slide.to(series.histograms.len(), start, end, |i| series.histograms[i].timestamp_ms)
+            }
+        };
         let (edges, lookback_ms) = (self.edges, self.lookback_ms);
         Window { series, floats, hists, start, end, step_time, edges, lookback_ms }
     }
 
     /// The samples of the one window at `time`.
     pub(super) fn points_at(&self, time: i64) -> Vec<MatrixEntry> {
+        let mut plan = Plan::new(self, Grid { start: time, step: 1, count: 1 });
         let entry = |at: usize| {
-            let window = self.window(at, time, &mut Walk::default());
+            plan.fit(&self.series[at].times);
+            let window = self.window(at, time, plan.bounds[0], &mut Slide::default());
             let floats = window.times().iter().zip(window.values());
             let mut points: Vec<Point> = floats
                 .map(|(t, v)| Point { timestamp_ms: *t, sample: Sample::Float(*v) })
@@ -148,18 +164,55 @@ impl RangeInput {
     }
 }
 
-/// Two indexes that move forward over sorted times.
-#[derive(Default)]
-struct Walk {
-    floats: Slide,
-    hists: Slide,
+/// Where the windows lie in a list of times. Series that share their list share the plan.
+pub(super) struct Plan {
+    grid: Grid,
+    shift: Shift,
+    range_ms: i64,
+    times: Option<Arc<[i64]>>,
+    /// For each step the samples inside: first index, one past the last.
+    pub bounds: Vec<(usize, usize)>,
 }
 
+impl Plan {
+    pub(super) fn new(input: &RangeInput, grid: Grid) -> Self {
+        let (shift, range_ms) = (input.shift, input.range_ms);
+        Plan { grid, shift, range_ms, times: None, bounds: vec![] }
+    }
+
+    /// Plans for these times; true when that changed anything.
+    pub(super) fn fit(&mut self, times: &Arc<[i64]>) -> bool {
+        if self.times.as_ref().is_some_and(|known| Arc::ptr_eq(known, times)) {
+            return false;
+        }
+        self.times = Some(Arc::clone(times));
+        let mut slide = Slide::default();
+        let (shift, range_ms) = (self.shift, self.range_ms);
+        self.bounds.clear();
+        self.bounds.extend(self.grid.times().map(|step_time| {
+            let end = shift.apply(step_time);
+            slide.to(times.len(), end - range_ms, end, |i| times[i])
+        }));
+        true
+    }
+
+    /// The window's exclusive left and inclusive right edge at a step.
+    pub(super) fn edges(&self, step: usize) -> (i64, i64) {
+        let end = self.shift.apply(self.grid.at(step));
+        (end - self.range_ms, end)
+    }
+
+    pub(super) fn range_seconds(&self) -> f64 {
+        self.range_ms as f64 / 1000.0
+    }
+}
+
+/// Two indexes that move forward over sorted times.
 #[derive(Default)]
 struct Slide(usize, usize);
 
 impl Slide {
-    fn slide(
+    fn to(
         &mut self,
         len: usize,
         start: i64,
@@ -217,17 +270,32 @@ impl Evaluation<'_> {
             return Ok(self.absent_over_time(&args[matrix], &input, grid));
         }
         let keeps_name = matches!(function.name, "first_over_time" | "last_over_time");
-        let kernel = kernel(function.name)?;
+        let (kernel, change) = (kernel(function.name)?, rate::change_of(function.name));
         let mut columns = Vec::with_capacity(input.series.len());
+        let mut plan = Plan::new(&input, grid);
+        let mut stretches = vec![];
         let mut scratch = vec![];
-        for at in 0..input.series.len() {
+        for (at, series) in input.series.iter().enumerate() {
             self.watch.check()?;
-            let series = &input.series[at];
             let drop_name = series.drop_name || !keeps_name;
+            let planned_anew = plan.fit(&series.times);
+            if let Some(change) =
+                change.filter(|_| input.edges == Edges::Plain && series.is_plain())
+            {
+                if planned_anew || stretches.is_empty() {
+                    rate::plan_stretches(&plan, &series.times, change, &mut stretches);
+                }
+                let values = rate::plain_changes(series, &stretches, change);
+                if change.counter && !series.values.is_empty() {
+                    rate::note_non_counter(&mut self.notes, span, &series.labels);
+                }
+                columns.push(Column::of_floats(series.labels.clone(), drop_name, values));
+                continue;
+            }
             let mut column = Column::empty(series.labels.clone(), drop_name, grid.count);
-            let mut walk = Walk::default();
+            let mut slide = Slide::default();
             for (step, time) in grid.times().enumerate() {
-                let window = input.window(at, time, &mut walk);
+                let window = input.window(at, time, plan.bounds[step], &mut slide);
                 let mut call = Kernel {
                     window: &window,
                     params: &params,
@@ -247,10 +315,12 @@ impl Evaluation<'_> {
 
     fn absent_over_time(&self, arg: &Expr, input: &RangeInput, grid: Grid) -> Vec<Column> {
         let mut present = vec![false; grid.count];
+        let mut plan = Plan::new(input, grid);
         for at in 0..input.series.len() {
-            let mut walk = Walk::default();
+            plan.fit(&input.series[at].times);
+            let mut slide = Slide::default();
             for (step, time) in grid.times().enumerate() {
-                let window = input.window(at, time, &mut walk);
+                let window = input.window(at, time, plan.bounds[step], &mut slide);
                 present[step] |=
                     window.floats.0 < window.floats.1 || window.hists.0 < window.hists.1;
             }

@@ -6,12 +6,15 @@
 //! sample interval beyond a gap, and for counters never below zero. Source: Prometheus
 //! documentation of these functions and its test suite.
 
+use basics::labels::Labels;
+
 use super::column::Value;
-use super::range::{Kernel, Window};
+use super::range::{Kernel, Plan, RangeSeries, Window};
 use super::{Evaluated, edges};
-use crate::ast::Edges;
+use crate::ast::{Edges, Span};
 use crate::histogram::{Combined, FloatHistogram, ResetHint};
-use crate::notes::{BOUNDS_RECONCILED, MIXED_FLOATS_HISTOGRAMS, MIXED_SCHEMAS, for_metric};
+use crate::notes::{BOUNDS_RECONCILED, MIXED_FLOATS_HISTOGRAMS, MIXED_SCHEMAS, Notes, for_metric};
+use crate::number::stale;
 use crate::source::HistogramSample;
 
 type Kernelled = Evaluated<Option<Value>>;
@@ -29,8 +32,7 @@ pub(super) fn delta(k: &mut Kernel<'_>) -> Kernelled {
 }
 
 /// An info when a counter function meets something that is not called a counter.
-fn note_non_counter(k: &mut Kernel<'_>) {
-    let labels = &k.window.series.labels;
+pub(super) fn note_non_counter(notes: &mut Notes, span: Span, labels: &Labels) {
     let (name, kind) = (labels.name(), labels.get("__type__"));
     if name.is_empty() {
         return;
@@ -52,7 +54,116 @@ fn note_non_counter(k: &mut Kernel<'_>) {
              \"histogram\", got {kind:?}: {name:?}"
         ),
     };
-    k.notes.info(k.span, text);
+    notes.info(span, text);
+}
+
+/// What `rate`, `increase` and `delta` differ in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    pub counter: bool,
+    per_second: bool,
+}
+
+/// The kind of change a function tells, if it is one of these.
+pub(super) fn change_of(function: &str) -> Option<Change> {
+    let (counter, per_second) = match function {
+        "rate" => (true, true),
+        "increase" => (true, false),
+        "delta" => (false, false),
+        _ => return None,
+    };
+    Some(Change { counter, per_second })
+}
+
+/// What a window's times alone decide about its extrapolation.
+pub(super) struct Stretch {
+    /// First and last sample inside; equal when there are not two.
+    first: usize,
+    last: usize,
+    sampled: f64,
+    to_start: f64,
+    to_end: f64,
+    divisor: f64,
+    /// Of a series that does not come near zero.
+    factor: f64,
+}
+
+/// The stretches of every step, for series that share these times.
+pub(super) fn plan_stretches(plan: &Plan, times: &[i64], change: Change, out: &mut Vec<Stretch>) {
+    let divisor = if change.per_second { plan.range_seconds() } else { 1.0 };
+    out.clear();
+    out.extend(plan.bounds.iter().enumerate().map(|(step, (from, to))| {
+        if to - from < 2 {
+            let nothing = f64::NAN;
+            let (sampled, to_start, to_end) = (nothing, nothing, nothing);
+            return Stretch {
+                first: 0,
+                last: 0,
+                sampled,
+                to_start,
+                to_end,
+                divisor,
+                factor: nothing,
+            };
+        }
+        let seconds = |ms: i64| ms as f64 / 1000.0;
+        let (start, end) = plan.edges(step);
+        let (first, last) = (*from, to - 1);
+        let sampled = seconds(times[last] - times[first]);
+        let interval = sampled / (last - first) as f64;
+        let near = |gap: f64| if gap >= interval * 1.1 { interval / 2.0 } else { gap };
+        let to_start = near(seconds(times[first] - start));
+        let to_end = near(seconds(end - times[last]));
+        let factor = (sampled + to_start + to_end) / sampled / divisor;
+        Stretch { first, last, sampled, to_start, to_end, divisor, factor }
+    }));
+}
+
+/// The change in every window of a series of numbers.
+pub(super) fn plain_changes(
+    series: &RangeSeries,
+    stretches: &[Stretch],
+    change: Change,
+) -> Vec<f64> {
+    let values = &series.values[..];
+    let lost = if change.counter { lost_by_resets(values) } else { None };
+    let of = |s: &Stretch| {
+        if s.first == s.last {
+            return stale();
+        }
+        let first = values[s.first];
+        let mut difference = values[s.last] - first;
+        if let Some(lost) = &lost {
+            difference += lost[s.last] - lost[s.first];
+        }
+        // A counter's zero inside the stretch before the first sample ends the extrapolation.
+        let clamp = change.counter
+            && difference > 0.0
+            && first >= 0.0
+            && s.sampled * first < s.to_start * difference;
+        if !clamp {
+            return difference * s.factor;
+        }
+        let to_zero = s.sampled * (first / difference);
+        difference * ((s.sampled + to_zero + s.to_end) / s.sampled / s.divisor)
+    };
+    stretches.iter().map(of).collect()
+}
+
+/// For each sample what all resets up to it took away; none when there was no reset.
+fn lost_by_resets(values: &[f64]) -> Option<Vec<f64>> {
+    values.windows(2).any(|pair| pair[1] < pair[0]).then(|| {
+        let mut lost = 0.0;
+        let mut out = Vec::with_capacity(values.len());
+        out.push(0.0);
+        out.extend(values.windows(2).map(|pair| {
+            if pair[1] < pair[0] {
+                lost += pair[0];
+            }
+            lost
+        }));
+        out
+    })
 }
 
 fn extrapolated(k: &mut Kernel<'_>, counter: bool, per_second: bool) -> Option<Value> {
@@ -67,7 +178,7 @@ fn extrapolated(k: &mut Kernel<'_>, counter: bool, per_second: bool) -> Option<V
     }
     if let [first, .., last] | [first @ last] = values {
         if counter {
-            note_non_counter(k);
+            note_non_counter(k.notes, k.span, &w.series.labels);
         }
         let mut change = last - first;
         if counter {
@@ -314,7 +425,7 @@ fn in_order<'a>(
 
 pub(super) fn irate(k: &mut Kernel<'_>) -> Kernelled {
     if !k.window.values().is_empty() {
-        note_non_counter(k);
+        note_non_counter(k.notes, k.span, &k.window.series.labels);
     }
     Ok(instant_change(k, true))
 }

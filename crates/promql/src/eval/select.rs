@@ -9,7 +9,7 @@ use super::{Evaluated, Evaluation};
 use crate::ast::*;
 use crate::engine::Grid;
 use crate::histogram::{FloatHistogram, ResetHint};
-use crate::number::is_stale;
+use crate::number::{is_stale, stale};
 use crate::source::{Hints, HistogramSample, Select, Series};
 
 /// Where a selector looks at a step: at the step, or at its `@`, shifted by its offset.
@@ -66,7 +66,15 @@ impl Evaluation<'_> {
         let series = self.instant_series(selector, grid, shift, "", 0)?;
         let lookback = self.limits.lookback_ms;
         let mut columns = Vec::with_capacity(series.len());
+        let mut plan = InstantPlan::default();
         for one in &series {
+            if one.histograms.is_empty() {
+                plan.fit(&one.timestamps_ms, grid, shift, lookback);
+                let value = |at: &Option<u32>| at.map_or(stale(), |at| one.values[at as usize]);
+                let values = plan.newest.iter().map(value).collect();
+                columns.push(Column::of_floats(one.labels.clone(), false, values));
+                continue;
+            }
             let mut column = Column::empty(one.labels.clone(), false, grid.count);
             let mut newest = Newest::new(one, lookback);
             for (step, time) in grid.times().enumerate() {
@@ -227,6 +235,33 @@ pub(super) fn without_markers(series: Series) -> RangeSeries {
         histograms.iter().filter(|h| !h.histogram.is_stale()).cloned().collect()
     };
     RangeSeries { labels, drop_name: false, times, values, starts, histograms }
+}
+
+/// The newest sample of each step in a list of times; series that share the list share the plan.
+#[derive(Default)]
+struct InstantPlan {
+    times: Option<Arc<[i64]>>,
+    newest: Vec<Option<u32>>,
+}
+
+impl InstantPlan {
+    fn fit(&mut self, times: &Arc<[i64]>, grid: Grid, shift: Shift, lookback: i64) {
+        if self.times.as_ref().is_some_and(|known| Arc::ptr_eq(known, times)) {
+            return;
+        }
+        self.times = Some(Arc::clone(times));
+        let mut next = 0;
+        self.newest.clear();
+        self.newest.extend(grid.times().map(|time| {
+            let time = shift.apply(time);
+            while next < times.len() && times[next] <= time {
+                next += 1;
+            }
+            let last: usize = next.checked_sub(1)?;
+            // A staleness marker in the column means "no sample", which is what it stands for.
+            (times[last] > time - lookback).then_some(u32::try_from(last).ok()).flatten()
+        }));
+    }
 }
 
 /// Which list the newest sample is in, and where.
