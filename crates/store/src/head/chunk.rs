@@ -30,10 +30,10 @@ enum Values {
 }
 
 impl Chunk {
-    /// Packs samples; `times` ascending, aligned with `values`, at least one.
-    pub(crate) fn seal(times: &[i64], values: &[f64]) -> Chunk {
-        let (first_ms, last_ms) = (times[0], times[times.len() - 1]);
-        Chunk { first_ms, last_ms, times: pack_times(times), values: pack_values(values) }
+    /// Packs samples, ascending by time, at least one.
+    pub(crate) fn seal(samples: &[(i64, f64)]) -> Chunk {
+        let (first_ms, last_ms) = (samples[0].0, samples[samples.len() - 1].0);
+        Chunk { first_ms, last_ms, times: pack_times(samples), values: pack_values(samples) }
     }
 
     pub(crate) fn first_ms(&self) -> i64 {
@@ -86,25 +86,30 @@ impl Chunk {
     }
 }
 
-fn pack_times(times: &[i64]) -> Times {
-    let step_ms = times.get(1).map_or(1, |second| second - times[0]);
-    if times.windows(2).all(|pair| pair[1] - pair[0] == step_ms) {
-        return Times::Regular { count: times.len() as u32, step_ms };
+fn pack_times(samples: &[(i64, f64)]) -> Times {
+    let first_ms = samples[0].0;
+    let step_ms = samples.get(1).map_or(1, |second| second.0 - first_ms);
+    if samples.windows(2).all(|pair| pair[1].0 - pair[0].0 == step_ms) {
+        return Times::Regular { count: samples.len() as u32, step_ms };
     }
     let offsets: Option<Box<[u32]>> =
-        times.iter().map(|time| u32::try_from(time - times[0]).ok()).collect();
-    offsets.map_or_else(|| Times::Wide(times.into()), Times::Offsets)
+        samples.iter().map(|(time, _)| u32::try_from(time - first_ms).ok()).collect();
+    offsets.map_or_else(
+        || Times::Wide(samples.iter().map(|(time, _)| *time).collect()),
+        Times::Offsets,
+    )
 }
 
-fn pack_values(values: &[f64]) -> Values {
+fn pack_values(samples: &[(i64, f64)]) -> Values {
     let same = |a: f64, b: f64| a.to_bits() == b.to_bits();
-    if values.iter().all(|value| same(*value, values[0])) {
-        return Values::Constant(values[0]);
+    let first = samples[0].1;
+    if samples.iter().all(|(_, value)| same(*value, first)) {
+        return Values::Constant(first);
     }
     // A NaN's payload is not promised to survive a conversion, so NaNs are never narrowed.
     let exact = |value: f64| !value.is_nan() && same(f64::from(value as f32), value);
-    if values.iter().all(|value| exact(*value)) {
-        return Values::Narrow(values.iter().map(|value| *value as f32).collect());
+    if samples.iter().all(|(_, value)| exact(*value)) {
+        return Values::Narrow(samples.iter().map(|(_, value)| *value as f32).collect());
     }
-    Values::Wide(values.into())
+    Values::Wide(samples.iter().map(|(_, value)| *value).collect())
 }

@@ -25,23 +25,42 @@ pub(crate) enum Appended {
     TooOld,
 }
 
+/// A tail grows by so many samples at a time: half of what doubling would leave unused.
+const TAIL_GROWTH: usize = 24;
+
+/// One cache line: what few series have stands apart.
 #[derive(Debug, Default)]
 pub(crate) struct Series {
     /// Ascending, not overlapping, all before the tail.
     sealed: VecDeque<Chunk>,
-    times: Vec<i64>,
-    values: Vec<f64>,
-    /// Native histograms, ascending by time.
-    histograms: Vec<(i64, Arc<NativeHistogram>)>,
-    /// Running total of a series that comes as deltas.
-    total: Option<Total>,
+    /// Ascending by time, fewer than [`CHUNK_SAMPLES`].
+    tail: Vec<(i64, f64)>,
+    rare: Option<Box<Rare>>,
 }
 
-#[derive(Debug)]
-struct Total {
-    last_ms: i64,
-    value: f64,
-    histogram: Option<NativeHistogram>,
+/// Native histograms, and the running total of a series that comes as deltas.
+#[derive(Debug, Default)]
+struct Rare {
+    /// Ascending by time.
+    histograms: Vec<(i64, Arc<NativeHistogram>)>,
+    /// Time of the last delta.
+    delta_ms: Option<i64>,
+    total: f64,
+    total_histogram: Option<NativeHistogram>,
+}
+
+impl Rare {
+    /// Whether a delta of this time can be added: deltas only add up in order.
+    fn delta_at(&mut self, time: i64) -> Result<(), Appended> {
+        match self.delta_ms {
+            Some(last) if time == last => Err(Appended::Conflict),
+            Some(last) if time < last => Err(Appended::TooOld),
+            _ => {
+                self.delta_ms = Some(time);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Columns of a selection.
@@ -56,27 +75,27 @@ impl Series {
     /// Takes one sample. `window_ms`: how far behind the newest one it may be.
     pub(crate) fn append(&mut self, time: i64, value: f64, window_ms: i64) -> Appended {
         match self.newest() {
-            Some(newest) if time <= newest => self.insert(time, value, newest - window_ms),
+            Some(newest) if time <= newest => self.insert((time, value), newest - window_ms),
             _ => {
-                self.times.push(time);
-                self.values.push(value);
+                if self.tail.len() == self.tail.capacity() {
+                    self.tail.reserve_exact(TAIL_GROWTH);
+                }
+                self.tail.push((time, value));
                 self.seal_full_tail();
                 Appended::InOrder
             }
         }
     }
 
-    /// Takes a delta: what is stored is the sum of all so far. Deltas only add up in order.
+    /// Takes a delta: what is stored is the sum of all so far.
     pub(crate) fn append_delta(&mut self, time: i64, delta: f64) -> Appended {
-        let total =
-            self.total.get_or_insert(Total { last_ms: i64::MIN, value: 0.0, histogram: None });
-        if time <= total.last_ms {
-            return if time == total.last_ms { Appended::Conflict } else { Appended::TooOld };
+        let rare = self.rare.get_or_insert_default();
+        if let Err(refused) = rare.delta_at(time) {
+            return refused;
         }
-        total.last_ms = time;
-        total.value += delta;
-        let value = total.value;
-        self.append(time, value, 0)
+        rare.total += delta;
+        let total = rare.total;
+        self.append(time, total, 0)
     }
 
     /// Takes one native histogram; a delta is added up like any other.
@@ -87,105 +106,108 @@ impl Series {
         delta: bool,
         window_ms: i64,
     ) -> Appended {
+        let rare = self.rare.get_or_insert_default();
         if delta {
-            let total =
-                self.total.get_or_insert(Total { last_ms: i64::MIN, value: 0.0, histogram: None });
-            if time <= total.last_ms {
-                return if time == total.last_ms { Appended::Conflict } else { Appended::TooOld };
+            if let Err(refused) = rare.delta_at(time) {
+                return refused;
             }
-            total.last_ms = time;
-            if let Some(before) = &total.histogram {
+            if let Some(before) = &rare.total_histogram {
                 histogram = before.plus(&histogram);
             }
-            total.histogram = Some(histogram.clone());
+            rare.total_histogram = Some(histogram.clone());
         }
-        let newest = self.histograms.last().map_or(i64::MIN, |(time, _)| *time);
+        let newest = rare.histograms.last().map_or(i64::MIN, |(time, _)| *time);
         if time < newest.saturating_sub(window_ms) {
             return Appended::TooOld;
         }
-        match self.histograms.binary_search_by_key(&time, |(time, _)| *time) {
-            Ok(at) if *self.histograms[at].1 == histogram => Appended::Duplicate,
+        match rare.histograms.binary_search_by_key(&time, |(time, _)| *time) {
+            Ok(at) if *rare.histograms[at].1 == histogram => Appended::Duplicate,
             Ok(_) => Appended::Conflict,
             Err(at) => {
-                self.histograms.insert(at, (time, Arc::new(histogram)));
+                rare.histograms.insert(at, (time, Arc::new(histogram)));
                 if time > newest { Appended::InOrder } else { Appended::OutOfOrder }
             }
         }
     }
 
-    fn insert(&mut self, time: i64, value: f64, oldest_allowed: i64) -> Appended {
-        let in_tail =
-            self.times.first().is_some_and(|first| *first <= time) || self.sealed.is_empty();
-        if in_tail {
-            let appended =
-                insert_into(&mut self.times, &mut self.values, time, value, oldest_allowed);
+    fn insert(&mut self, sample: (i64, f64), oldest_allowed: i64) -> Appended {
+        let time = sample.0;
+        let in_tail = self.tail.first().is_some_and(|first| first.0 <= time);
+        if in_tail || self.sealed.is_empty() {
+            let appended = insert_into(&mut self.tail, sample, oldest_allowed);
             self.seal_full_tail();
             return appended;
         }
         let at = self.sealed.partition_point(|chunk| chunk.last_ms() < time);
         let at = at.min(self.sealed.len() - 1);
-        let (mut times, mut values) = (Vec::new(), Vec::new());
-        self.sealed[at].decode(&mut times, &mut values);
-        let appended = insert_into(&mut times, &mut values, time, value, oldest_allowed);
+        let mut samples = unpack(&self.sealed[at]);
+        let appended = insert_into(&mut samples, sample, oldest_allowed);
         if appended == Appended::OutOfOrder {
             // Twice a chunk's size: two of them, so that late samples cannot grow one for ever.
-            let half = if times.len() >= 2 * CHUNK_SAMPLES { CHUNK_SAMPLES } else { times.len() };
-            self.sealed[at] = Chunk::seal(&times[..half], &values[..half]);
-            if half < times.len() {
-                self.sealed.insert(at + 1, Chunk::seal(&times[half..], &values[half..]));
+            let full = samples.len() >= 2 * CHUNK_SAMPLES;
+            let (first, second) =
+                samples.split_at(if full { CHUNK_SAMPLES } else { samples.len() });
+            self.sealed[at] = Chunk::seal(first);
+            if full {
+                self.sealed.insert(at + 1, Chunk::seal(second));
             }
         }
         appended
     }
 
     fn seal_full_tail(&mut self) {
-        if self.times.len() >= CHUNK_SAMPLES {
-            self.sealed.push_back(Chunk::seal(&self.times, &self.values));
-            self.times.clear();
-            self.values.clear();
+        if self.tail.len() >= CHUNK_SAMPLES {
+            self.sealed.push_back(Chunk::seal(&self.tail));
+            self.tail = Vec::new();
         }
+    }
+
+    fn histograms(&self) -> &[(i64, Arc<NativeHistogram>)] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.histograms)
     }
 
     /// Time of the newest sample.
     pub(crate) fn newest(&self) -> Option<i64> {
-        self.times.last().copied().or_else(|| self.sealed.back().map(Chunk::last_ms))
+        self.tail.last().map(|(time, _)| *time).or_else(|| self.sealed.back().map(Chunk::last_ms))
     }
 
     /// Time of the newest sample of any kind.
     pub(crate) fn newest_of_any(&self) -> Option<i64> {
-        let histogram = self.histograms.last().map(|(time, _)| *time);
+        let histogram = self.histograms().last().map(|(time, _)| *time);
         self.newest().into_iter().chain(histogram).max()
     }
 
     /// Time of the oldest sample of any kind.
     pub(crate) fn oldest(&self) -> Option<i64> {
-        let sample = self.sealed.front().map(Chunk::first_ms).or(self.times.first().copied());
-        let histogram = self.histograms.first().map(|(time, _)| *time);
+        let sample =
+            self.sealed.front().map(Chunk::first_ms).or(self.tail.first().map(|(time, _)| *time));
+        let histogram = self.histograms().first().map(|(time, _)| *time);
         sample.into_iter().chain(histogram).min()
     }
 
     /// Samples and histograms held.
     pub(crate) fn count(&self) -> usize {
         self.sealed.iter().map(Chunk::count).sum::<usize>()
-            + self.times.len()
-            + self.histograms.len()
+            + self.tail.len()
+            + self.histograms().len()
     }
 
     /// Bytes the samples take.
     pub(crate) fn bytes(&self) -> usize {
-        let histograms: usize = self.histograms.iter().map(|(_, h)| h.bytes()).sum();
+        let histograms: usize = self.histograms().iter().map(|(_, h)| h.bytes()).sum();
         let sealed: usize = self.sealed.iter().map(Chunk::bytes).sum();
-        sealed + (self.times.capacity() + self.values.capacity()) * 8 + histograms
+        sealed + self.tail.capacity() * 16 + histograms
     }
 
     /// Whether a sample may lie in `start..=end`: exact but for gaps within a chunk.
     pub(crate) fn touches(&self, start: i64, end: i64) -> bool {
         let sealed = self.sealed.partition_point(|chunk| chunk.last_ms() < start);
         let in_sealed = self.sealed.get(sealed).is_some_and(|chunk| chunk.first_ms() <= end);
-        let tail = self.times.partition_point(|time| *time < start);
-        let in_tail = self.times.get(tail).is_some_and(|time| *time <= end);
-        let histogram = self.histograms.partition_point(|(time, _)| *time < start);
-        let in_histograms = self.histograms.get(histogram).is_some_and(|(time, _)| *time <= end);
+        let tail = self.tail.partition_point(|(time, _)| *time < start);
+        let in_tail = self.tail.get(tail).is_some_and(|(time, _)| *time <= end);
+        let histograms = self.histograms();
+        let histogram = histograms.partition_point(|(time, _)| *time < start);
+        let in_histograms = histograms.get(histogram).is_some_and(|(time, _)| *time <= end);
         in_sealed || in_tail || in_histograms
     }
 
@@ -196,14 +218,15 @@ impl Series {
         for chunk in self.sealed.iter().skip(first).take_while(|chunk| chunk.first_ms() <= end) {
             chunk.decode(&mut out.times, &mut out.values);
         }
-        if self.times.first().is_some_and(|first| *first <= end) {
-            out.times.extend_from_slice(&self.times);
-            out.values.extend_from_slice(&self.values);
+        if self.tail.first().is_some_and(|first| first.0 <= end) {
+            out.times.extend(self.tail.iter().map(|(time, _)| *time));
+            out.values.extend(self.tail.iter().map(|(_, value)| *value));
         }
         trim(&mut out.times, &mut out.values, before, start, end);
-        let from = self.histograms.partition_point(|(time, _)| *time < start);
-        let to = self.histograms.partition_point(|(time, _)| *time <= end);
-        out.histograms.extend(self.histograms.get(from..to).unwrap_or_default().iter().cloned());
+        let histograms = self.histograms();
+        let from = histograms.partition_point(|(time, _)| *time < start);
+        let to = histograms.partition_point(|(time, _)| *time <= end);
+        out.histograms.extend(histograms.get(from..to).unwrap_or_default().iter().cloned());
     }
 
     /// Lets go of what is older than `before`; returns the number of samples that went.
@@ -213,34 +236,31 @@ impl Series {
             self.sealed.pop_front();
         }
         if let Some(chunk) = self.sealed.front_mut().filter(|chunk| chunk.first_ms() < before) {
-            let (mut times, mut values) = (Vec::new(), Vec::new());
-            chunk.decode(&mut times, &mut values);
-            let from = times.partition_point(|time| *time < before);
-            *chunk = Chunk::seal(&times[from..], &values[from..]);
+            let samples = unpack(chunk);
+            *chunk = Chunk::seal(&samples[samples.partition_point(|(time, _)| *time < before)..]);
         }
-        let from = self.times.partition_point(|time| *time < before);
-        self.times.drain(..from);
-        self.values.drain(..from);
-        let from = self.histograms.partition_point(|(time, _)| *time < before);
-        self.histograms.drain(..from);
+        self.tail.drain(..self.tail.partition_point(|(time, _)| *time < before));
+        if let Some(rare) = &mut self.rare {
+            let histograms = &mut rare.histograms;
+            histograms.drain(..histograms.partition_point(|(time, _)| *time < before));
+        }
         had - self.count()
     }
 }
 
-fn insert_into(
-    times: &mut Vec<i64>,
-    values: &mut Vec<f64>,
-    time: i64,
-    value: f64,
-    oldest_allowed: i64,
-) -> Appended {
-    match times.binary_search(&time) {
-        Ok(at) if values[at].to_bits() == value.to_bits() => Appended::Duplicate,
+fn unpack(chunk: &Chunk) -> Vec<(i64, f64)> {
+    let (mut times, mut values) = (Vec::new(), Vec::new());
+    chunk.decode(&mut times, &mut values);
+    times.into_iter().zip(values).collect()
+}
+
+fn insert_into(samples: &mut Vec<(i64, f64)>, sample: (i64, f64), oldest_allowed: i64) -> Appended {
+    match samples.binary_search_by_key(&sample.0, |(time, _)| *time) {
+        Ok(at) if samples[at].1.to_bits() == sample.1.to_bits() => Appended::Duplicate,
         Ok(_) => Appended::Conflict,
-        Err(_) if time < oldest_allowed => Appended::TooOld,
+        Err(_) if sample.0 < oldest_allowed => Appended::TooOld,
         Err(at) => {
-            times.insert(at, time);
-            values.insert(at, value);
+            samples.insert(at, sample);
             Appended::OutOfOrder
         }
     }

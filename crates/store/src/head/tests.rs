@@ -87,7 +87,8 @@ proptest! {
         }
         let values: Vec<f64> = std::iter::once(first).chain(more).take(times.len()).collect();
         let times = &times[..values.len()];
-        let chunk = Chunk::seal(times, &values);
+        let samples: Vec<(i64, f64)> = times.iter().copied().zip(values.iter().copied()).collect();
+        let chunk = Chunk::seal(&samples);
         let (mut t, mut v) = (vec![7], vec![7.0]);
         chunk.decode(&mut t, &mut v);
         prop_assert_eq!(&t[1..], times);

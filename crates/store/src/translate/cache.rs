@@ -5,6 +5,7 @@
 //! that was seen before hashes its attributes once and allocates nothing.
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 use otlp_wire::{Attrs, MetricView, ResourceView, ScopeView};
 use smallvec::SmallVec;
 
@@ -230,37 +231,42 @@ impl<S> Place<'_, S> {
         shape: &Shape<'_>,
     ) -> &Resolved<S> {
         let key = attrs.raw();
-        // Looked up twice on a miss only: a borrow that is returned cannot be given up again.
-        let known = self.points.get(key).is_some_and(|resolved| shape.fits(resolved));
-        if !known {
-            run.report.misses += 1;
-            let resolved = self.resolve_anew(run, attrs, shape);
-            run.bytes += key.len() + resolved.cost() + ENTRY_BYTES;
-            self.points.insert(key.into(), resolved);
-        }
-        &self.points[key]
-    }
-
-    fn resolve_anew<K: Sink<Series = S>>(
-        &self,
-        run: &mut Run<'_, K>,
-        attrs: Attrs<'_>,
-        shape: &Shape<'_>,
-    ) -> Resolved<S> {
-        let labels = match point_labels(attrs, run.part, self.scope, run.options) {
-            Ok(labels) => labels,
-            Err(reason) => {
-                let series = (0..shape.count()).map(|_| Err(reason)).collect();
-                return Resolved { shape: shape.key(), series };
+        match self.points.entry_ref(key) {
+            EntryRef::Occupied(known) => {
+                let known = known.into_mut();
+                if !shape.fits(known) {
+                    *known = resolve(run, self.name, self.scope, attrs, shape);
+                }
+                known
             }
-        };
-        let mut all = SmallVec::new();
-        shape.each(|suffix, extra| {
-            let name = format!("{}{suffix}", self.name);
-            all.push(series(run.sink, &labels, &name, extra));
-        });
-        Resolved { shape: shape.key(), series: all }
+            EntryRef::Vacant(place) => {
+                place.insert(resolve(run, self.name, self.scope, attrs, shape))
+            }
+        }
     }
+}
+
+fn resolve<K: Sink>(
+    run: &mut Run<'_, K>,
+    name: &str,
+    scope: &LabelMap,
+    attrs: Attrs<'_>,
+    shape: &Shape<'_>,
+) -> Resolved<K::Series> {
+    run.report.misses += 1;
+    let series = match point_labels(attrs, run.part, scope, run.options) {
+        Err(reason) => (0..shape.count()).map(|_| Err(reason)).collect(),
+        Ok(labels) => {
+            let mut all = SmallVec::new();
+            shape.each(|suffix, extra| {
+                all.push(series(run.sink, &labels, &format!("{name}{suffix}"), extra));
+            });
+            all
+        }
+    };
+    let resolved = Resolved { shape: shape.key(), series };
+    run.bytes += attrs.raw().len() + resolved.cost() + ENTRY_BYTES;
+    resolved
 }
 
 impl<S> Resolved<S> {
