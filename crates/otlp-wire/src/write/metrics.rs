@@ -252,6 +252,18 @@ impl Points<'_> {
         put_nonzero(self.out, 8, u64::from(value.is_none()));
     }
 
+    /// A point of a metric of any type that says: no recorded value, the series has ended.
+    pub fn stale(&mut self, time: u64, attrs: impl FnOnce(&mut AttrWriter<'_>)) {
+        let (number, flags) = match self.data {
+            HISTOGRAM => (9, 10),
+            EXPONENTIAL => (1, 10),
+            _ => (7, 8),
+        };
+        self.open(time);
+        attrs(&mut AttrWriter { out: self.out, number });
+        put_nonzero(self.out, flags, 1);
+    }
+
     /// A point of a histogram.
     pub fn histogram(
         &mut self,
