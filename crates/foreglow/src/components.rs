@@ -6,7 +6,11 @@ use pipeline::Components;
 /// Every component type of this build.
 pub fn components() -> Components {
     Components {
-        receivers: vec![receivers::otlp::factory(), receivers::hostmetrics::factory()],
+        receivers: vec![
+            receivers::otlp::factory(),
+            receivers::hostmetrics::factory(),
+            receivers::prometheus::factory(),
+        ],
         processors: vec![processors::metricsinference::FACTORY],
         exporters: vec![
             exporters::otlp::factory(),

@@ -7,3 +7,4 @@
 pub mod hostmetrics;
 mod net;
 pub mod otlp;
+pub mod prometheus;
