@@ -135,7 +135,7 @@ const REGEX_BYTES_MAX: usize = 4 << 20;
 /// # Errors
 /// [`crate::Kind::Invalid`] when `pattern` is not a regular expression or compiles too large.
 pub fn anchored_regex(pattern: &str) -> crate::Result<regex::Regex> {
-    regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
+    regex::RegexBuilder::new(&format!("^(?s:{})$", crate::pattern::from_go(pattern)))
         .size_limit(REGEX_BYTES_MAX)
         .build()
         .map_err(|e| crate::Error::invalid(format!("invalid regular expression {pattern:?}: {e}")))

@@ -18,6 +18,7 @@ pub mod duration;
 pub mod error;
 pub mod files;
 pub mod labels;
+mod pattern;
 pub mod random;
 
 pub use backoff::{Backoff, BackoffSettings};

@@ -140,6 +140,16 @@ impl Evaluation<'_> {
         states.resize_with(steps, State::default);
         for member in members {
             let column = &columns[*member];
+            if let Some(values) = column.plain() {
+                let mut note = Note::None;
+                for (state, value) in states.iter_mut().zip(values) {
+                    if !number::is_stale(*value) {
+                        note = note.or(state.add(a.op, Cell::Float(*value)));
+                    }
+                }
+                self.note_reduction(a, note);
+                continue;
+            }
             for (step, state) in states.iter_mut().enumerate() {
                 if let Some(cell) = column.get(step) {
                     let note = state.add(a.op, cell);
@@ -371,7 +381,14 @@ enum Note {
     Combined(Combined),
 }
 
+impl Note {
+    fn or(self, other: Note) -> Note {
+        if matches!(self, Note::None) { other } else { self }
+    }
+}
+
 impl State {
+    #[inline]
     fn add(&mut self, op: AggregateOp, cell: Cell<'_>) -> Note {
         use AggregateOp::*;
         match (op, cell) {
@@ -407,6 +424,7 @@ impl State {
         Note::None
     }
 
+    #[inline]
     fn add_float(&mut self, op: AggregateOp, value: f64) -> Note {
         match self {
             State::Empty if op == AggregateOp::Sum => *self = State::Sum(Sum::of(value)),

@@ -15,6 +15,7 @@ use crate::ast::*;
 use crate::engine::{Grid, QueryError};
 use crate::histogram::Combined;
 use crate::notes::{BOUNDS_RECONCILED, HINTS_CONFLICT, MIXED_SCHEMAS};
+use crate::number::{is_stale, stale};
 
 /// What an operator makes of two samples.
 struct Answer {
@@ -147,6 +148,53 @@ impl Evaluation<'_> {
         }
     }
 
+    /// [`Self::matched`] where each series has one partner for all steps: whole columns at a time.
+    fn paired<'c>(
+        &mut self,
+        expr: &Expr,
+        b: &Binary,
+        pairs: impl Iterator<Item = (&'c Column, &'c Column)>,
+        swapped: bool,
+        steps: usize,
+    ) -> Evaluated<Vec<Column>> {
+        let mut out = Columns::new(steps);
+        let arithmetic = !b.op.is_comparison() && !b.op.is_trim();
+        for (many, one) in pairs {
+            self.watch.check()?;
+            let (left, right) = if swapped { (one, many) } else { (many, one) };
+            let labels = result_labels(b, &many.labels, Some(&one.labels));
+            let column = match (left.plain(), right.plain()) {
+                (Some(l), Some(r)) if arithmetic => {
+                    let values = l.iter().zip(r).map(|(l, r)| match is_stale(*l) || is_stale(*r) {
+                        true => stale(),
+                        false => b.op.apply(*l, *r),
+                    });
+                    Column::of_floats(labels, b.return_bool, values.collect())
+                }
+                _ => {
+                    let mut column = Column::empty(labels, b.return_bool, steps);
+                    for step in 0..steps {
+                        let (Some(l), Some(r)) = (left.get(step), right.get(step)) else {
+                            continue;
+                        };
+                        let Some(answer) = self.operate(expr, b, l, r) else { continue };
+                        match b.op.is_comparison() {
+                            true if b.return_bool => column.set(step, truth(answer.keep)),
+                            true if !answer.keep => {}
+                            _ => column.set(step, answer.value),
+                        }
+                    }
+                    column
+                }
+            };
+            let target = out.column(column.labels.clone(), b.return_bool);
+            if !out.put_all(target, &column) {
+                return failed(NOT_UNIQUE);
+            }
+        }
+        Ok(out.finish())
+    }
+
     /// Arithmetic and comparisons between two vectors.
     fn matched(
         &mut self,
@@ -164,6 +212,14 @@ impl Evaluation<'_> {
         let mut groups = Groups::default();
         let many_groups = groups.assign(many, &b.matching);
         let one_groups = groups.assign(one, &b.matching);
+        let singles = partners(&one_groups, groups.keys.len());
+        let exclusive = b.matching.group != Group::OneToOne
+            || partners(&many_groups, groups.keys.len()).is_some();
+        if let (Some(singles), true, None, None) = (singles, exclusive, fill_many, fill_one) {
+            let pairs = many.iter().zip(&many_groups);
+            let pairs = pairs.filter_map(|(m, group)| Some((m, &one[singles[*group]?])));
+            return self.paired(expr, b, pairs, swapped, steps);
+        }
         let mut out = Columns::new(steps);
         // Where the last result of each "many" series went, and with which partner.
         const FILLED: usize = usize::MAX;
@@ -217,9 +273,7 @@ impl Evaluation<'_> {
                     *slot = Some((one_at, target));
                 }
                 if !out.put(target, step, value) {
-                    return failed(
-                        "multiple matches for labels: grouping labels must ensure unique matches",
-                    );
+                    return failed(NOT_UNIQUE);
                 }
                 Ok(())
             };
@@ -248,6 +302,15 @@ impl Evaluation<'_> {
         }
         Ok(out.finish())
     }
+}
+
+const NOT_UNIQUE: &str = "multiple matches for labels: grouping labels must ensure unique matches";
+
+/// For each group the one column that is in it; nothing when a group has several.
+fn partners(of: &[usize], groups: usize) -> Option<Vec<Option<usize>>> {
+    let mut out = vec![None; groups];
+    let unique = of.iter().enumerate().all(|(at, group)| out[*group].replace(at).is_none());
+    unique.then_some(out)
 }
 
 fn truth(keep: bool) -> Value {

@@ -86,6 +86,11 @@ impl Column {
         (value.to_bits() != STALE_BITS).then_some(value)
     }
 
+    /// All numbers, the staleness bits where there is none; nothing when there are histograms.
+    pub(crate) fn plain(&self) -> Option<&[f64]> {
+        self.histograms.is_none().then_some(&self.floats)
+    }
+
     pub(crate) fn has(&self, step: usize) -> bool {
         self.get(step).is_some()
     }
@@ -160,6 +165,20 @@ impl Columns {
         *self.index.entry((labels, drop_name)).or_insert_with_key(|(labels, drop_name)| {
             self.list.push(Column::empty(labels.clone(), *drop_name, self.steps));
             self.list.len() - 1
+        })
+    }
+
+    /// Puts a whole column's samples; false when a step has one already.
+    pub(crate) fn put_all(&mut self, column: usize, samples: &Column) -> bool {
+        let target = &mut self.list[column];
+        if target.is_empty() {
+            target.floats.clone_from(&samples.floats);
+            target.histograms.clone_from(&samples.histograms);
+            return true;
+        }
+        (0..samples.len()).all(|step| match samples.get(step) {
+            Some(cell) => self.put(column, step, cell.to_value()),
+            None => true,
         })
     }
 
