@@ -5,6 +5,10 @@ import { defineConfig } from "vite";
 
 const backend = process.env.BACKEND ?? "http://127.0.0.1:9090";
 
+// The server refuses pages of other origins: Host has to stay what the browser sent as Origin.
+const target = { target: backend, changeOrigin: false };
+const proxy = { "/api": target, "/-": target };
+
 export default defineConfig({
   plugins: [react()],
   build: {
@@ -14,7 +18,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1000,
   },
-  server: { proxy: { "/api": backend, "/-": backend } },
+  server: { proxy },
+  preview: { proxy },
   // Vitest reads this key from the same file.
   ...{ test: { include: ["src/**/*.test.{ts,tsx}"], environment: "node" } },
 });

@@ -47,6 +47,10 @@ const SERVICES = ["cart", "checkout", "payment", "recommendation"];
 
 /** [pattern, series]: the first pattern found in the query answers it. */
 const ANSWERS = [
+  [
+    /group by \(service_name\)/,
+    () => [{}, ...SERVICES.map((service_name) => ({ service_name }))].map((labels) => [labels, () => 1]),
+  ],
   [/system_cpu_utilization_predicted/, () => [[{}, predicted]]],
   [/system_cpu_utilization_lower/, () => [[{}, (time) => predicted(time) - 0.09]]],
   [/system_cpu_utilization_upper/, () => [[{}, (time) => predicted(time) + 0.09]]],
@@ -99,10 +103,6 @@ const ANSWERS = [
   [
     /sum by \(model, outcome\)/,
     () => [[{ model: "holt_winters", outcome: "timeout" }, (time) => (time % 1800 < 60 ? 0.3 : Number.NaN)]],
-  ],
-  [
-    /group by \(service_name\)/,
-    () => [{}, ...SERVICES.map((service_name) => ({ service_name }))].map((labels) => [labels, () => 1]),
   ],
   [/inference_requests_total/, () => [[{}, (time) => 4.5 + 0.3 * smooth(9, time)]]],
   [/accepted_metric_points/, () => [[{}, (time) => 412 + 20 * wave(time, 700) + 14 * smooth(40, time)]]],

@@ -24,5 +24,5 @@ for (const [name, path] of Object.entries(PAGES).filter(
   }
 }
 await browser.close();
-for (const problem of problems) console.log(problem);
+for (const problem of new Set(problems)) console.log(problem);
 process.exit(problems.length === 0 ? 0 : 1);

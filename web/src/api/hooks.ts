@@ -5,7 +5,7 @@ import { useMemo, useSyncExternalStore } from "react";
 import { EMPTY_FRAME, type Frame, joinFrames, type Role } from "../charts/frame";
 import type { Unit } from "../lib/format";
 import { fillVariables, grid, instant, span } from "../state/time";
-import { usePageSearch, useView } from "../state/view";
+import { useView } from "../state/view";
 import { get, retryDelay, shouldRetry } from "./http";
 import { type InstantAnswer, queryInstant, queryRange, type RangeAnswer, toFrame } from "./prometheus";
 import type { LogRecord, Overview, Trace } from "./types";
@@ -53,8 +53,7 @@ export interface Frames {
 /** Range queries of a panel over the page's range, joined on one grid. `queries` must keep its identity. */
 export function useFrames(queries: readonly Query[]): Frames {
   const { range, every } = useView();
-  const { service } = usePageSearch();
-  const exprs = queries.map(({ expr }) => fillVariables(expr, span(range), service));
+  const exprs = queries.map(({ expr }) => fillVariables(expr, span(range)));
   const results = useQueries({
     queries: exprs.map((expr) => ({
       queryKey: ["range", expr, range.from, range.to],

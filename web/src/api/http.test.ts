@@ -7,7 +7,9 @@ afterEach(() => vi.unstubAllGlobals());
 function answer(status: number, body: string) {
   vi.stubGlobal(
     "fetch",
-    vi.fn(async () => new Response(body, { status, statusText: "Odd" })),
+    vi.fn(
+      async () => new Response(body, { status, statusText: "Odd", headers: { "content-type": "text/html" } }),
+    ),
   );
 }
 
@@ -33,6 +35,14 @@ describe("errors", () => {
   it("fall back to the status line for a proxy's page", async () => {
     answer(502, "<html>");
     await expect(get("/x")).rejects.toMatchObject({ status: 502, message: "502 Odd" });
+  });
+  it("carry a plain text as it is", async () => {
+    const headers = { "content-type": "text/plain; charset=utf-8" };
+    vi.stubGlobal(
+      "fetch",
+      vi.fn(async () => new Response("host is not allowed\n", { status: 403, headers })),
+    );
+    await expect(get("/x")).rejects.toMatchObject({ status: 403, message: "host is not allowed" });
   });
   it("name a body that is not JSON", async () => {
     answer(200, "<html>");

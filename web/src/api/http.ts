@@ -17,6 +17,8 @@ export class ApiError extends Error {
 /** Longer than any sensible query; the server has its own, shorter limit. */
 const DEADLINE_MS = 60_000;
 const RETRIES_MAX = 3;
+/** Longest message shown in a panel. */
+const MESSAGE_MAX = 500;
 
 /** Network trouble and 5xx may pass; a 4xx will be the same next time. */
 export function shouldRetry(failures: number, error: Error): boolean {
@@ -36,14 +38,16 @@ interface ErrorBody {
 
 async function failure(response: Response): Promise<ApiError> {
   const text = await response.text().catch(() => "");
+  let message = `${response.status} ${response.statusText}`.trim();
   let body: ErrorBody = {};
   try {
     body = JSON.parse(text) as ErrorBody;
+    if (typeof body.error === "string") message = body.error;
   } catch {
-    // A proxy's HTML page or plain text: the status line says enough.
+    // Plain text says more than the status line, a proxy's HTML page does not.
+    const isPlain = response.headers.get("content-type")?.startsWith("text/plain") === true;
+    if (isPlain && text.trim() !== "") message = text.trim().slice(0, MESSAGE_MAX);
   }
-  const message =
-    typeof body.error === "string" ? body.error : `${response.status} ${response.statusText}`.trim();
   return new ApiError(response.status, typeof body.errorType === "string" ? body.errorType : "", message);
 }
 

@@ -54,6 +54,10 @@ export function Legend({ frame, colours, unit, hidden, onChange }: Props) {
             <rect width="16" height="10" rx="2" className={styles.band} />
           </svg>
           <span className={styles.name}>interval</span>
+          <span className="number">
+            {formatValue(latest(band.lower.values)?.value, unit)} to{" "}
+            {formatValue(latest(band.upper.values)?.value, unit)}
+          </span>
         </li>
       )}
     </ul>

@@ -12,7 +12,7 @@ import styles from "./Trouble.module.css";
 export function explain(error: Error): { title: string; text: string } {
   if (!(error instanceof ApiError)) return { title: "Something is wrong on this page", text: error.message };
   if (error.status === 0) return { title: "No answer", text: `${error.message}; still trying` };
-  if (error.status === 401 || error.status === 403) {
+  if (error.status === 401) {
     return {
       title: "Not signed in",
       text: "Open this page by the link with a token that the server printed when it started.",

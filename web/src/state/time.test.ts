@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
 import { parseDuration, printDuration } from "../lib/duration";
-import { DEFAULT_RANGE, fillVariables, grid, HOST, instant, refreshEvery, sanitise, stepFor } from "./time";
+import { DEFAULT_RANGE, fillVariables, grid, instant, refreshEvery, sanitise, stepFor } from "./time";
 
 const NOW = 1_750_000_000_500;
 
@@ -62,15 +62,6 @@ describe("fillVariables", () => {
     expect(fillVariables("avg_over_time(x[$__interval:]) + y[$__range]", 900)).toBe(
       "avg_over_time(x[3s:]) + y[15m]",
     );
-  });
-});
-
-describe("$__source", () => {
-  it("keeps one service, the machine, or everything", () => {
-    const expr = 'cpu{state!="idle"$__source}';
-    expect(fillVariables(expr, 900)).toBe('cpu{state!="idle"}');
-    expect(fillVariables(expr, 900, 'a"b')).toBe('cpu{state!="idle", service_name="a\\"b"}');
-    expect(fillVariables(expr, 900, HOST)).toBe('cpu{state!="idle", service_name=""}');
   });
 });
 

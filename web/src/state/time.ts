@@ -77,20 +77,10 @@ export function rateWindow(step: number): number {
   return Math.max(RATE_WINDOW_MIN, step * 4);
 }
 
-/** Stands for what has no service: the metrics of the machine itself. */
-export const HOST = "@host";
-
-/** Label matchers that keep one source, to follow others inside braces; empty for all of them. */
-function sourceMatchers(service: string | undefined): string {
-  if (service === undefined) return "";
-  return `, service_name=${JSON.stringify(service === HOST ? "" : service)}`;
-}
-
-/** Fills Grafana's `$__rate_interval`, `$__interval` and `$__range`, and our `$__source`. */
-export function fillVariables(expr: string, seconds: number, service?: string): string {
+/** Fills Grafana's `$__rate_interval`, `$__interval` and `$__range`. */
+export function fillVariables(expr: string, seconds: number): string {
   const step = stepFor(seconds);
   return expr
-    .replaceAll("$__source", sourceMatchers(service))
     .replaceAll("$__rate_interval", printDuration(rateWindow(step)))
     .replaceAll("$__interval", printDuration(step))
     .replaceAll("$__range", printDuration(Math.round(seconds)));

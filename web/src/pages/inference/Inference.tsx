@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Metrics Inference Showcase: what came in, what the models made of it, and what that costs.
-import { useEffect } from "react";
+import { useEffect, useMemo } from "react";
 import { loadCharts } from "../../charts/TimeChart";
 import { ChartPanel } from "../../components/ChartPanel";
 import { StatTile } from "../../components/StatTile";
+import { usePageSearch } from "../../state/view";
 import styles from "./Inference.module.css";
-import { ROWS } from "./panels";
+import { rows } from "./panels";
 import { SourcePicker } from "./SourcePicker";
 
 export function Inference() {
+  const { service } = usePageSearch();
+  const shown = useMemo(() => rows(service), [service]);
   useEffect(() => void loadCharts(), []);
   return (
     <>
@@ -19,7 +22,7 @@ export function Inference() {
         </p>
         <SourcePicker />
       </div>
-      {ROWS.map((row) => (
+      {shown.map((row) => (
         <section key={row.title} aria-label={row.title}>
           <h2 className={styles.title}>{row.title}</h2>
           <div className={row.panels.length === 4 ? styles.four : styles.three}>

@@ -2,9 +2,8 @@
 // Which service (or the machine) the before-and-after panels show; lives in the URL as `service`.
 import { NativeSelect } from "@mantine/core";
 import { useInstant } from "../../api/hooks";
-import { HOST } from "../../state/time";
 import { usePageSearch, useSetSearch } from "../../state/view";
-import { SOURCES } from "./panels";
+import { HOST, SOURCES } from "./panels";
 
 export function SourcePicker() {
   const { service = "" } = usePageSearch();
@@ -19,7 +18,7 @@ export function SourcePicker() {
       aria-label="Source"
       value={service}
       data={[
-        { value: "", label: "All sources" },
+        { value: "", label: "All services" },
         ...names.map((name) => ({ value: name, label: name === HOST ? "This machine" : name })),
       ]}
       onChange={(event) => set({ service: event.currentTarget.value || undefined })}

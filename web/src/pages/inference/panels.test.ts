@@ -3,13 +3,13 @@ import { describe, expect, it } from "vitest";
 import { share } from "../../lib/names";
 import { fillVariables } from "../../state/time";
 import { TILES } from "../overview/panels";
-import { ROWS } from "./panels";
+import { HOST, overlayPanel, rows } from "./panels";
 
-const panels = [...ROWS.flatMap((row) => row.panels), ...TILES];
+const panels = [...rows().flatMap((row) => row.panels), ...TILES];
 
 describe("the panel tables", () => {
   it("have the rows of the showcase in their order", () => {
-    expect(ROWS.map((row) => row.panels.map((panel) => panel.id))).toEqual([
+    expect(rows().map((row) => row.panels.map((panel) => panel.id))).toEqual([
       ["metrics-processed", "inference-success", "pipeline-latency"],
       ["cpu-original", "cpu-predicted", "cpu-overlay"],
       ["durations", "duration-total", "sla-violations"],
@@ -31,6 +31,18 @@ describe("the panel tables", () => {
   });
   it("say what they show", () => {
     for (const panel of panels) expect(panel.about.length, panel.id).toBeGreaterThan(20);
+  });
+});
+
+describe("a source", () => {
+  const original = (source?: string) => overlayPanel(source).queries[0]?.expr ?? "";
+  it("is one service, the machine, or all services and else the machine", () => {
+    expect(original('a"b')).toContain('service_name="a\\"b"');
+    expect(original(HOST)).toContain('service_name=""');
+    expect(original()).toMatch(/service_name!="".* or .*service_name=""/);
+  });
+  it("is the same for what is measured and what is predicted", () => {
+    for (const { expr } of overlayPanel("cart").queries) expect(expr).toContain('service_name="cart"');
   });
 });
 

@@ -3,21 +3,29 @@
 import type { PanelSpec } from "../../charts/panel";
 import { counter, gauge, quantile, rate, share } from "../../lib/names";
 
-/** CPU time that is not idle: machines tell it by state and core, services as one number. */
-const cpu = (name: string) => `avg(sum without (state) (${gauge(name, "ratio", 'state!="idle"$__source')}))`;
+/** Stands for what has no service: the metrics of the machine itself. */
+export const HOST = "@host";
 
-/** Measured, predicted and interval, one expression each, comparable with one another. */
-const CPU = {
-  original: cpu("system_cpu_utilization"),
-  predicted: cpu("system_cpu_utilization_predicted"),
-  lower: cpu("system_cpu_utilization_lower"),
-  upper: cpu("system_cpu_utilization_upper"),
-};
-/** Nothing but the chosen source, after a matcher that all series pass. */
-const SOURCE = '__name__!=""$__source';
-const DURATION_HTTP = gauge("http_request_duration_ms", "milliseconds", SOURCE);
-const DURATION_GRPC = gauge("grpc_request_duration_ms", "milliseconds", SOURCE);
-const TOTAL_DURATION = gauge("total_request_duration_ms", "milliseconds", SOURCE);
+function matcher(source: string): string {
+  return `service_name=${JSON.stringify(source === HOST ? "" : source)}`;
+}
+
+/**
+ * CPU time that is not idle, averaged: machines tell it by state and core, services as one number. Without a
+ * choice the services, or the machine where there are none: never both in one average.
+ */
+function cpu(name: string, source: string | undefined): string {
+  const average = (matchers: string) =>
+    `avg(sum without (state) (${gauge(name, "ratio", `state!="idle", ${matchers}`)}))`;
+  if (source !== undefined) return average(matcher(source));
+  return `${average('service_name!=""')} or ${average('service_name=""')}`;
+}
+
+/** A request duration in milliseconds, the slowest instance of each service. */
+function duration(name: string, source: string | undefined): string {
+  return `max by (service_name) (${gauge(name, "milliseconds", source && matcher(source))})`;
+}
+
 const REQUESTS = "foreglow_inference_requests_total";
 const OK = 'outcome="ok"';
 const INFERENCE_BUCKET = "foreglow_inference_duration_seconds_bucket";
@@ -38,66 +46,80 @@ export interface Row {
   panels: readonly PanelSpec[];
 }
 
-const CPU_ORIGINAL = { expr: CPU.original, legend: "original" } as const;
-const CPU_PREDICTED = { expr: CPU.predicted, legend: "predicted", role: "predicted" } as const;
+const measured = (source?: string) => ({ expr: cpu("system_cpu_utilization", source), legend: "original" });
+
+const predicted = (source?: string) =>
+  ({
+    expr: cpu("system_cpu_utilization_predicted", source),
+    legend: "predicted",
+    role: "predicted",
+  }) as const;
 
 /** The headline of the product; the Overview shows it too. */
-export const OVERLAY: PanelSpec = {
-  id: "cpu-overlay",
-  title: "Original and predicted",
-  about:
-    "Both on one scale: measured solid, predicted dashed. The band is the interval in which the model expects the value.",
-  unit: "ratio",
-  queries: [
-    CPU_ORIGINAL,
-    CPU_PREDICTED,
-    { expr: CPU.lower, legend: "lower", role: "lower" },
-    { expr: CPU.upper, legend: "upper", role: "upper" },
+export function overlayPanel(source?: string): PanelSpec {
+  return {
+    id: "cpu-overlay",
+    title: "Original and predicted",
+    about:
+      "Both on one scale: measured solid, predicted dashed. The band is the interval in which the model expects the value.",
+    unit: "ratio",
+    queries: [
+      measured(source),
+      predicted(source),
+      { expr: cpu("system_cpu_utilization_lower", source), legend: "lower", role: "lower" },
+      { expr: cpu("system_cpu_utilization_upper", source), legend: "upper", role: "upper" },
+    ],
+    needs: NEEDS_RULES,
+  };
+}
+
+/** The page's rows for one source, or for all services. */
+export function rows(source?: string): readonly Row[] {
+  return [SYSTEM, resource(source), aggregation(source), TECHNICAL];
+}
+
+const SYSTEM: Row = {
+  title: "System overview",
+  kind: "stats",
+  panels: [
+    {
+      id: "metrics-processed",
+      title: "Metrics processed",
+      about: "Metric points accepted by all receivers, per second.",
+      unit: "per_second",
+      queries: [
+        { expr: `sum(${rate(counter("otelcol_receiver_accepted_metric_points"))})`, legend: "points" },
+      ],
+      needs: "It needs the own metrics of this process, scraped from its port 8888.",
+    },
+    {
+      id: "inference-success",
+      title: "Inference success rate",
+      about: "Share of inference requests that gave a result.",
+      unit: "ratio",
+      zero: true,
+      queries: [
+        { expr: share(`${REQUESTS}{${OK}}`, REQUESTS), legend: "success" },
+        { expr: "sum(foreglow_inference_series)", legend: "series", unit: "count" },
+      ],
+      needs: "It needs a metricsinference processor with rules.",
+    },
+    {
+      id: "pipeline-latency",
+      title: "Pipeline latency, end to end",
+      about: "Time from receiving a batch to handing it to the last exporter; 95 % are faster.",
+      unit: "seconds",
+      queries: [
+        { expr: quantile(0.95, PIPELINE_BUCKET), legend: "p95" },
+        { expr: quantile(0.5, PIPELINE_BUCKET), legend: "p50" },
+        { expr: quantile(0.99, PIPELINE_BUCKET), legend: "p99" },
+      ],
+    },
   ],
-  needs: NEEDS_RULES,
 };
 
-export const ROWS: readonly Row[] = [
-  {
-    title: "System overview",
-    kind: "stats",
-    panels: [
-      {
-        id: "metrics-processed",
-        title: "Metrics processed",
-        about: "Metric points accepted by all receivers, per second.",
-        unit: "per_second",
-        queries: [
-          { expr: `sum(${rate(counter("otelcol_receiver_accepted_metric_points"))})`, legend: "points" },
-        ],
-        needs: "It needs the own metrics of this process, scraped from its port 8888.",
-      },
-      {
-        id: "inference-success",
-        title: "Inference success rate",
-        about: "Share of inference requests that gave a result.",
-        unit: "ratio",
-        zero: true,
-        queries: [
-          { expr: share(`${REQUESTS}{${OK}}`, REQUESTS), legend: "success" },
-          { expr: "sum(foreglow_inference_series)", legend: "series", unit: "count" },
-        ],
-        needs: "It needs a metricsinference processor with rules.",
-      },
-      {
-        id: "pipeline-latency",
-        title: "Pipeline latency, end to end",
-        about: "Time from receiving a batch to handing it to the last exporter; 95 % are faster.",
-        unit: "seconds",
-        queries: [
-          { expr: quantile(0.95, PIPELINE_BUCKET), legend: "p95" },
-          { expr: quantile(0.5, PIPELINE_BUCKET), legend: "p50" },
-          { expr: quantile(0.99, PIPELINE_BUCKET), legend: "p99" },
-        ],
-      },
-    ],
-  },
-  {
+function resource(source?: string): Row {
+  return {
     title: "Before and after: resource prediction",
     kind: "charts",
     panels: [
@@ -106,7 +128,7 @@ export const ROWS: readonly Row[] = [
         title: "Original CPU utilization",
         about: "Share of CPU time that was not idle, as measured.",
         unit: "ratio",
-        queries: [CPU_ORIGINAL],
+        queries: [measured(source)],
         needs: "The hostmetrics receiver with its cpu scraper sends it.",
       },
       {
@@ -114,13 +136,16 @@ export const ROWS: readonly Row[] = [
         title: "Predicted CPU utilization",
         about: "The same metric as the model foretells it.",
         unit: "ratio",
-        queries: [CPU_PREDICTED],
+        queries: [predicted(source)],
         needs: NEEDS_RULES,
       },
-      OVERLAY,
+      overlayPanel(source),
     ],
-  },
-  {
+  };
+}
+
+function aggregation(source?: string): Row {
+  return {
     title: "Before and after: aggregation",
     kind: "charts",
     panels: [
@@ -130,8 +155,8 @@ export const ROWS: readonly Row[] = [
         about: "Request durations as each service reports them, HTTP and gRPC.",
         unit: "milliseconds",
         queries: [
-          { expr: `max by (service_name) (${DURATION_HTTP})`, legend: "{{service_name}} HTTP" },
-          { expr: `max by (service_name) (${DURATION_GRPC})`, legend: "{{service_name}} gRPC" },
+          { expr: duration("http_request_duration_ms", source), legend: "{{service_name}} HTTP" },
+          { expr: duration("grpc_request_duration_ms", source), legend: "{{service_name}} gRPC" },
         ],
         needs: "Services that send http_request_duration_ms or grpc_request_duration_ms; the demo does.",
       },
@@ -143,7 +168,7 @@ export const ROWS: readonly Row[] = [
         threshold: { value: SLA_MS, label: `SLA ${SLA_MS} ms` },
         queries: [
           {
-            expr: `max by (service_name) (${TOTAL_DURATION})`,
+            expr: duration("total_request_duration_ms", source),
             legend: "{{service_name}}",
             role: "predicted",
           },
@@ -158,7 +183,7 @@ export const ROWS: readonly Row[] = [
         area: true,
         queries: [
           {
-            expr: `sum(max by (service_name) (${TOTAL_DURATION}) > bool ${SLA_MS})`,
+            expr: `sum(${duration("total_request_duration_ms", source)} > bool ${SLA_MS})`,
             legend: `services above ${SLA_MS} ms`,
             role: "predicted",
           },
@@ -166,58 +191,58 @@ export const ROWS: readonly Row[] = [
         needs: NEEDS_RULES,
       },
     ],
-  },
-  {
-    title: "Technical metrics",
-    kind: "charts",
-    panels: [
-      {
-        id: "model-performance",
-        title: "Inference model performance",
-        about:
-          "Answered inference requests per second, by model; below them what was not answered, by reason.",
-        unit: "per_second",
-        zero: true,
-        queries: [
-          { expr: `sum by (model) (${rate(`${REQUESTS}{${OK}}`)})`, legend: "{{model}}" },
-          {
-            expr: `sum by (model, outcome) (${rate(`${REQUESTS}{outcome!="ok"}`)}) > 0`,
-            legend: "{{model}}: {{outcome}}",
-          },
-        ],
-        needs: "It needs a metricsinference processor with rules.",
-      },
-      {
-        id: "model-latency",
-        title: "Model server response times",
-        about:
-          "How long a model, in this process or on a model server, takes to answer: half, 95 %, 99 % are faster.",
-        unit: "seconds",
-        zero: true,
-        queries: [0.5, 0.95, 0.99].map((q) => ({
-          expr: quantile(q, INFERENCE_BUCKET),
-          legend: `p${q * 100}`,
-        })),
-        needs: "It needs a metricsinference processor with rules.",
-      },
-      {
-        id: "collector-memory",
-        title: "Collector memory",
-        about: "Resident memory of this process.",
-        unit: "bytes",
-        zero: true,
-        area: true,
-        queries: [{ expr: `max(${gauge("otelcol_process_memory_rss", "bytes")})`, legend: "resident" }],
-      },
-      {
-        id: "collector-cpu",
-        title: "Collector CPU",
-        about: "CPU time used by this process; 100 % is one core.",
-        unit: "ratio",
-        zero: true,
-        area: true,
-        queries: [{ expr: `sum(${rate(counter("otelcol_process_cpu_seconds"))})`, legend: "of one core" }],
-      },
-    ],
-  },
-];
+  };
+}
+
+const TECHNICAL: Row = {
+  title: "Technical metrics",
+  kind: "charts",
+  panels: [
+    {
+      id: "model-performance",
+      title: "Inference model performance",
+      about: "Answered inference requests per second, by model; below them what was not answered, by reason.",
+      unit: "per_second",
+      zero: true,
+      queries: [
+        { expr: `sum by (model) (${rate(`${REQUESTS}{${OK}}`)})`, legend: "{{model}}" },
+        {
+          expr: `sum by (model, outcome) (${rate(`${REQUESTS}{outcome!="ok"}`)}) > 0`,
+          legend: "{{model}}: {{outcome}}",
+        },
+      ],
+      needs: "It needs a metricsinference processor with rules.",
+    },
+    {
+      id: "model-latency",
+      title: "Model server response times",
+      about:
+        "How long a model, in this process or on a model server, takes to answer: half, 95 %, 99 % are faster.",
+      unit: "seconds",
+      zero: true,
+      queries: [0.5, 0.95, 0.99].map((q) => ({
+        expr: quantile(q, INFERENCE_BUCKET),
+        legend: `p${q * 100}`,
+      })),
+      needs: "It needs a metricsinference processor with rules.",
+    },
+    {
+      id: "collector-memory",
+      title: "Collector memory",
+      about: "Resident memory of this process.",
+      unit: "bytes",
+      zero: true,
+      area: true,
+      queries: [{ expr: `max(${gauge("otelcol_process_memory_rss", "bytes")})`, legend: "resident" }],
+    },
+    {
+      id: "collector-cpu",
+      title: "Collector CPU",
+      about: "CPU time used by this process; 100 % is one core.",
+      unit: "ratio",
+      zero: true,
+      area: true,
+      queries: [{ expr: `sum(${rate(counter("otelcol_process_cpu_seconds"))})`, legend: "of one core" }],
+    },
+  ],
+};

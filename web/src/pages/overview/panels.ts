@@ -2,7 +2,7 @@
 // The tiles of the Overview: what comes in, what is foretold, what it costs.
 import type { PanelSpec } from "../../charts/panel";
 import { counter, gauge, rate } from "../../lib/names";
-import { OVERLAY } from "../inference/panels";
+import { overlayPanel } from "../inference/panels";
 
 const SELF = "It needs the own metrics of this process, scraped from its port 8888.";
 
@@ -10,7 +10,7 @@ const accepted = (what: string) => `sum(${rate(counter(`otelcol_receiver_accepte
 
 /** Measured and predicted on one scale. */
 export const HEADLINE: PanelSpec = {
-  ...OVERLAY,
+  ...overlayPanel(),
   id: "headline",
   title: "CPU utilization, measured and predicted",
 };
