@@ -11,7 +11,12 @@ pub fn components() -> Components {
             receivers::hostmetrics::factory(),
             receivers::prometheus::factory(),
         ],
-        processors: vec![processors::metricsinference::FACTORY],
+        processors: vec![
+            processors::attributes::factory(),
+            processors::batch::factory(),
+            processors::metricsinference::FACTORY,
+            processors::resource::factory(),
+        ],
         exporters: vec![
             exporters::otlp::factory(),
             exporters::otlphttp::factory(),
