@@ -96,10 +96,10 @@ class Stack(contextlib.ExitStack):
             out.append(f"--- {name}\n" + "\n".join(text))
         return "\n".join(out)
 
-    def foreglow(self, config=None, sets=(), name="foreglow", data=None):
+    def foreglow(self, config=None, sets=(), name="foreglow", data=None, command=()):
         """The binary under test. Without `config` the built-in stack, on free ports."""
         server = Server(self.folder / (data or f"{name}-data"))
-        command = [binary(), "--data", server.data, "--listen", f"127.0.0.1:{server.page_port}"]
+        command = [binary(), *command, "--data", server.data, "--listen", f"127.0.0.1:{server.page_port}"]
         if config is None:
             command += [
                 f"--set=receivers.otlp.protocols.grpc.endpoint=127.0.0.1:{server.grpc_port}",
