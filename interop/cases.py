@@ -244,7 +244,7 @@ def mlserver(stack):
     """A real MLServer answers metricsinference; killed, the originals flow on and it is counted."""
     python, tool = peers.mlserver(), peers.telemetrygen()
     grpc, http, metrics = free_port(), free_port(), free_port()
-    start = lambda: stack.start("mlserver", [python, "-m", "mlserver", "start", ROOT / "examples/mlserver"], env={
+    start = lambda: stack.start("mlserver", [python.parent / "mlserver", "start", ROOT / "examples/mlserver"], env={
         "MLSERVER_GRPC_PORT": str(grpc), "MLSERVER_HTTP_PORT": str(http), "MLSERVER_METRICS_PORT": str(metrics),
         "MLSERVER_PARALLEL_WORKERS": "0", "MLSERVER_HOST": "127.0.0.1"})
     model_server = start()
@@ -281,7 +281,7 @@ service:
 
     def counted():
         send("fg.load")
-        lines = [line for line in server.metrics().splitlines() if line.startswith("foreglow_inference_requests") and "success" not in line]
+        lines = [line for line in server.metrics().splitlines() if line.startswith("foreglow_inference_requests") and 'outcome="ok"' not in line]
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines) > 0
     wait_for("the failure to be counted", counted)
     send("fg.after")

@@ -14,7 +14,7 @@ pub fn components() -> Components {
         processors: vec![
             processors::attributes::factory(),
             processors::batch::factory(),
-            processors::metricsinference::FACTORY,
+            processors::metricsinference::factory(),
             processors::resource::factory(),
         ],
         exporters: vec![

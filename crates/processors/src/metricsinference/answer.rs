@@ -5,6 +5,8 @@
 //! if there are several), at the input's time, with the input's attributes as they lay on the wire
 //! and `otel.inference.model.name` and `.version`. `NaN` writes nothing.
 
+use std::sync::Arc;
+
 use basics::{Result, UnixNano};
 use hashbrown::HashMap;
 use models::{Column, DataType};
@@ -185,9 +187,8 @@ pub fn write<'t>(
         (0..times.len()).filter_map(|row| Some((row, target(row)?))).collect();
     let rows = by_origin(rows);
     let mut tally = Tally::default();
-    let same_origin = |a: &(usize, &Target), b: &(usize, &Target)| {
-        std::sync::Arc::ptr_eq(&a.1.origin, &b.1.origin)
-    };
+    let same_origin =
+        |a: &(usize, &Target), b: &(usize, &Target)| Arc::ptr_eq(&a.1.origin, &b.1.origin);
     for run in rows.chunk_by(same_origin) {
         let origin = &run[0].1.origin;
         to.resource_from(Resource::from_raw(&origin.resource), &origin.resource_schema);
@@ -229,7 +230,7 @@ fn by_origin(mut rows: Vec<(usize, &Target)>) -> Vec<(usize, &Target)> {
     let mut ranks: HashMap<usize, usize> = HashMap::new();
     let mut rank = |target: &Target| {
         let next = ranks.len();
-        *ranks.entry(std::sync::Arc::as_ptr(&target.origin) as usize).or_insert(next)
+        *ranks.entry(Arc::as_ptr(&target.origin) as usize).or_insert(next)
     };
     let mut last = 0;
     let in_order = rows.iter().all(|(_, target)| {

@@ -240,31 +240,51 @@ fn sorted(attrs: &[u8], fixed: &[String]) -> Vec<KeyedAttr> {
     list
 }
 
+fn same_keys(a: &[KeyedAttr], b: &[KeyedAttr]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0)
+}
+
+/// The attributes whose keys are in `on`; both ascend by key.
+fn common<'a>(sorted: &'a [KeyedAttr], mut on: &'a [Box<[u8]>]) -> impl Iterator<Item = &'a [u8]> {
+    sorted.iter().filter_map(move |(key, attr)| {
+        while on.first().is_some_and(|first| first < key) {
+            on = &on[1..];
+        }
+        (on.first() == Some(key)).then_some(&**attr)
+    })
+}
+
 /// How the waiting series of one resource fit together.
 struct Plan {
-    /// Keys that all inputs have.
-    on: HashSet<Box<[u8]>>,
+    /// Keys that all inputs have, ascending.
+    on: Vec<Box<[u8]>>,
     /// The input that has every key of the others.
     widest: Option<usize>,
 }
 
 impl Plan {
     fn new(inputs: &[Input], slots: &[Vec<u32>]) -> Self {
-        let keys: Vec<HashSet<Box<[u8]>>> = inputs
+        let keys: Vec<HashSet<&[u8]>> = inputs
             .iter()
             .zip(slots)
             .map(|(input, slots)| {
                 let mut keys = HashSet::new();
-                for (key, _) in slots.iter().flat_map(|slot| &input.series[*slot as usize].sorted) {
-                    if !keys.contains(key) {
-                        keys.insert(key.clone());
+                let mut last: &[KeyedAttr] = &[];
+                for slot in slots {
+                    let sorted = &input.series[*slot as usize].sorted;
+                    // Series of an input nearly always have the same keys.
+                    if !same_keys(sorted, last) {
+                        keys.extend(sorted.iter().map(|(key, _)| &**key));
+                        last = sorted;
                     }
                 }
                 keys
             })
             .collect();
-        let on =
-            keys[0].iter().filter(|key| keys.iter().all(|k| k.contains(*key))).cloned().collect();
+        let in_all = |key: &&[u8]| keys.iter().all(|other| other.contains(key));
+        let mut on: Vec<Box<[u8]>> =
+            keys[0].iter().copied().filter(in_all).map(Into::into).collect();
+        on.sort();
         let widest =
             (0..keys.len()).find(|at| keys.iter().all(|other| other.is_subset(&keys[*at])));
         Plan { on, widest }
@@ -278,11 +298,9 @@ impl Plan {
         for (at, (input, slots)) in inputs.iter().zip(slots).enumerate() {
             for slot in slots {
                 key.clear();
-                for (name, attr) in &input.series[*slot as usize].sorted {
-                    if self.on.contains(name) {
-                        key.extend((attr.len() as u64).to_le_bytes());
-                        key.extend(&**attr);
-                    }
+                for attr in common(&input.series[*slot as usize].sorted, &self.on) {
+                    key.extend((attr.len() as u64).to_le_bytes());
+                    key.extend(attr);
                 }
                 let place = match places.get(&key) {
                     Some(place) => *place,
@@ -324,12 +342,12 @@ impl Plan {
         let attrs = match self.widest {
             Some(widest) if nothing_fixed => inputs[widest].table.get(slots[widest])?.attrs.clone(),
             widest => {
-                let from = widest.unwrap_or(0);
+                let sorted = &inputs[widest.unwrap_or(0)];
+                let sorted = &sorted.series[slots[widest.unwrap_or(0)] as usize].sorted;
                 let mut run = Vec::new();
-                for (key, attr) in &inputs[from].series[slots[from] as usize].sorted {
-                    if widest.is_some() || self.on.contains(key) {
-                        put_attr(&mut run, attr);
-                    }
+                match widest {
+                    Some(_) => sorted.iter().for_each(|(_, attr)| put_attr(&mut run, attr)),
+                    None => common(sorted, &self.on).for_each(|attr| put_attr(&mut run, attr)),
                 }
                 run.into()
             }

@@ -52,15 +52,17 @@ const POINTS_A_PAYLOAD: u32 = 10_000;
 /// How long remote models may still answer when the pipeline stops.
 const FINISH: Duration = Duration::from_secs(2);
 
-/// The component.
-pub const FACTORY: ProcessorFactory = Factory {
-    kind: "metricsinference",
-    aliases: &[],
-    signals: &[Signal::Metrics],
-    summary: "runs models over metrics, embedded or on a KServe v2 server",
-    decode: pipeline::config::decode::<Config>,
-    build,
-};
+/// Describes the processor to the binary's table.
+pub fn factory() -> ProcessorFactory {
+    Factory {
+        kind: "metricsinference",
+        aliases: &[],
+        signals: &[Signal::Metrics],
+        summary: "runs models over metrics, embedded or on a KServe v2 server",
+        decode: pipeline::config::decode::<Config>,
+        build,
+    }
+}
 
 fn build(config: Arc<dyn Any + Send + Sync>, context: Context) -> Result<Processor> {
     let config = config

@@ -33,6 +33,18 @@ fn the_document_loads_and_is_remote() {
 }
 
 #[test]
+fn the_readmes_sample_loads() {
+    let readme = include_str!("../README.md");
+    let sample = readme.split("```yaml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let body = sample
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ").or(line.is_empty().then_some("")));
+    let config = config(&body.collect::<Vec<_>>().join("\n"));
+    assert_eq!(config.rules.len(), 3);
+    assert!(config.grpc.is_none());
+}
+
+#[test]
 fn every_key_of_the_published_processor_is_taken() {
     let config = config(
         r#"

@@ -66,9 +66,9 @@ fn the_factory_builds_what_the_configuration_says() {
         clock: Clock::manual(T0),
         host,
     };
-    let built = (FACTORY.build)(Arc::new(config(SCALE)), context.clone());
+    let built = (factory().build)(Arc::new(config(SCALE)), context.clone());
     assert!(matches!(built, Ok(Processor::Stage(_))));
     // A remote one connects to nothing while it is built, and needs no runtime for it.
     let remote = config(&format!("grpc: {{endpoint: 'localhost:1'}}\n{SCALE}"));
-    assert!((FACTORY.build)(Arc::new(remote), context).is_ok());
+    assert!((factory().build)(Arc::new(remote), context).is_ok());
 }

@@ -1,0 +1,1 @@
+../simple-scaler/scaler.py
