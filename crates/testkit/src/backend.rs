@@ -111,6 +111,13 @@ impl Backend {
         Backend { address, state, task }
     }
 
+    /// Stops at once, cutting connections; the address is free when this returns.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // Cancelled, as wished.
+        let _ = (&mut self.task).await;
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -9,6 +9,8 @@
 mod config;
 mod detailed;
 mod normal;
+#[cfg(test)]
+mod tests;
 
 use std::io::Write;
 use std::sync::Arc;

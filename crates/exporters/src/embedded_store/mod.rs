@@ -10,6 +10,7 @@
 mod config;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use basics::files::RealFiles;
@@ -33,6 +34,10 @@ pub struct EmbeddedStore {
     meter: ExporterMeter,
     store: Mutex<Option<Arc<Store>>>,
 }
+
+/// Started exporters of the one store.
+#[derive(Default)]
+struct Users(AtomicUsize);
 
 /// How the component table makes it.
 pub fn factory() -> ExporterFactory {
@@ -69,6 +74,10 @@ impl EmbeddedStore {
         })
     }
 
+    fn users(&self) -> Result<Arc<Users>> {
+        self.context.host.shared(STORE, || Ok(Users::default()))
+    }
+
     fn count(&self, signal: Signal, report: &IngestReport) {
         self.meter.sent(signal, report.points);
         let refused = report.rejected.total();
@@ -95,6 +104,7 @@ fn refused_by(telemetry: &Telemetry, reason: &str) -> pipeline::telemetry::Count
 impl Exporter for EmbeddedStore {
     async fn start(&self) -> Result<()> {
         *self.store.lock() = Some(self.open()?);
+        self.users()?.0.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 
@@ -112,10 +122,12 @@ impl Exporter for EmbeddedStore {
     }
 
     async fn stop(&self) -> Result<()> {
-        // The store outlives its exporters: the log is closed by whoever goes last, see `Drop` of
-        // the log; closing here would take it from the other signals.
-        self.store.lock().take();
-        Ok(())
+        let Some(store) = self.store.lock().take() else { return Ok(()) };
+        // All signals share the store: the last one out closes the log. Memory stays readable.
+        match self.users()?.0.fetch_sub(1, Ordering::AcqRel) {
+            1 => store.close(),
+            _ => Ok(()),
+        }
     }
 
     fn log(&self) -> Option<Arc<segment_log::Log>> {

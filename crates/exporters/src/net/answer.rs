@@ -242,3 +242,89 @@ fn code_name(code: i32) -> &'static str {
     ];
     usize::try_from(code).ok().and_then(|at| NAMES.get(at).copied()).unwrap_or("unknown code")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+
+    fn answer(
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &'static [u8],
+    ) -> Answer {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, http::HeaderValue::from_static(value));
+        }
+        Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: map,
+            body: Bytes::from_static(body),
+            trailers: HeaderMap::new(),
+        }
+    }
+
+    fn kind<T: std::fmt::Debug>(outcome: Result<T>) -> Kind {
+        outcome.expect_err("a failure").kind()
+    }
+
+    #[test]
+    fn http_statuses_are_classified_as_the_specification_says() {
+        let retry = |seconds: Option<u64>| Kind::Retry { after: seconds.map(Duration::from_secs) };
+        for (status, header, expected) in [
+            (429, "7", retry(Some(7))),
+            (503, "Fri, 01 Jan 2100 00:01:00 GMT", retry(Some(60))),
+            (503, "soon", retry(None)),
+            (502, "7", retry(None)),
+            (504, "", retry(None)),
+            (400, "", Kind::Rejected),
+            (408, "", Kind::Rejected),
+            (500, "7", Kind::Rejected),
+            (501, "", Kind::Rejected),
+            (301, "", Kind::Rejected),
+        ] {
+            let date = ("date", "Fri, 01 Jan 2100 00:00:00 GMT");
+            let answer = answer(status, &[("retry-after", header), date], b"why");
+            assert_eq!(kind(otlp_http(&answer, false)), expected, "{status} {header}");
+        }
+    }
+
+    #[test]
+    fn grpc_statuses_are_classified_as_the_specification_says() {
+        for code in 1..=17 {
+            let text: &'static str = Box::leak(code.to_string().into_boxed_str());
+            let answer = answer(200, &[("grpc-status", text), ("grpc-message", "a%20b%")], b"");
+            let error = grpc(&answer).expect_err("a failure");
+            let retried = [1, 4, 10, 11, 14, 15].contains(&code);
+            assert_eq!(error.kind().is_retryable(), retried, "{code}");
+            assert!(error.message().ends_with("a b%"), "{error}");
+        }
+        let proxy = answer(503, &[], b"");
+        assert!(kind(grpc(&proxy)).is_retryable(), "a proxy without its server");
+        assert_eq!(kind(grpc(&answer(404, &[], b""))), Kind::Rejected);
+    }
+
+    #[test]
+    fn partial_success_is_read_in_both_encodings() {
+        let expected = Pushed { rejected: 3, message: "old".into() };
+        let proto = answer(200, &[], b"\x0a\x07\x08\x03\x12\x03old");
+        assert_eq!(otlp_http(&proto, false).expect("success"), expected);
+        let json = br#"{"partialSuccess":{"rejectedDataPoints":"3","errorMessage":"old"}}"#;
+        assert_eq!(otlp_http(&answer(200, &[], json), true).expect("success"), expected);
+        for empty in [&b""[..], b"\x0a\x00"] {
+            let answer = answer(200, &[], empty);
+            assert_eq!(otlp_http(&answer, false).expect("success"), Pushed::default());
+        }
+        assert_eq!(kind(otlp_http(&answer(200, &[], b"<html>"), false)), Kind::Rejected);
+    }
+
+    #[test]
+    fn what_a_peer_says_fits_one_short_line() {
+        let status =
+            answer(400, &[("content-type", "application/x-protobuf")], b"\x08\x03\x12\x05a\nb c");
+        assert_eq!(said(&status), "a b c");
+        let page = answer(502, &[], &[b'x'; 5000]);
+        assert_eq!(said(&page).len(), 512);
+    }
+}

@@ -138,8 +138,12 @@ impl Sink for Writer {
         put_bytes(&mut self.series, 4, &encoded);
     }
 
-    fn exemplar(&mut self, _: &Series, exemplar: ExemplarView<'_>) {
+    fn exemplar(&mut self, series: &Series, exemplar: ExemplarView<'_>) {
         let Some(value) = exemplar.value() else { return };
+        if !self.series.starts_with(series) {
+            // A bucket's exemplars come after all of its point's samples.
+            self.open(series);
+        }
         let mut out = Vec::new();
         for (name, value) in exemplar_labels(exemplar) {
             put_label(&mut out, &name, &value);
@@ -177,36 +181,36 @@ fn exemplar_labels(exemplar: ExemplarView<'_>) -> Vec<(String, String)> {
 
 /// `prometheus.Histogram`, whole numbers only.
 #[derive(Clone, PartialEq, Message)]
-struct Native {
+pub(super) struct Native {
     #[prost(uint64, tag = "1")]
-    count: u64,
+    pub count: u64,
     #[prost(double, tag = "3")]
-    sum: f64,
+    pub sum: f64,
     #[prost(sint32, tag = "4")]
-    schema: i32,
+    pub schema: i32,
     #[prost(double, tag = "5")]
-    zero_threshold: f64,
+    pub zero_threshold: f64,
     #[prost(uint64, tag = "6")]
-    zero_count: u64,
+    pub zero_count: u64,
     #[prost(message, repeated, tag = "8")]
-    negative_spans: Vec<BucketSpan>,
+    pub negative_spans: Vec<BucketSpan>,
     #[prost(sint64, repeated, tag = "9")]
-    negative_deltas: Vec<i64>,
+    pub negative_deltas: Vec<i64>,
     #[prost(message, repeated, tag = "11")]
-    positive_spans: Vec<BucketSpan>,
+    pub positive_spans: Vec<BucketSpan>,
     #[prost(sint64, repeated, tag = "12")]
-    positive_deltas: Vec<i64>,
+    pub positive_deltas: Vec<i64>,
     #[prost(int64, tag = "15")]
-    timestamp: i64,
+    pub timestamp: i64,
 }
 
 /// Consecutive buckets: `offset` from the end of the last ones.
 #[derive(Clone, PartialEq, Message)]
-struct BucketSpan {
+pub(super) struct BucketSpan {
     #[prost(sint32, tag = "1")]
-    offset: i32,
+    pub offset: i32,
     #[prost(uint32, tag = "2")]
-    length: u32,
+    pub length: u32,
 }
 
 fn native(histogram: &NativeHistogram, timestamp: i64) -> Native {

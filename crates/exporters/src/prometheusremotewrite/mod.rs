@@ -8,6 +8,8 @@
 
 mod config;
 mod encode;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,4 +4,5 @@
 mod otlp_bad_input;
 mod otlp_grpc;
 mod otlp_http;
+mod prometheus;
 mod support;

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Exporters against back ends that behave and that do not.
+
+mod contract;
+mod embedded_store;
+mod otlp;
+mod support;

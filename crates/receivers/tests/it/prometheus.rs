@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Scraping over a real socket.
+
+use std::sync::Arc;
+
+use otlp_wire::Data;
+use pipeline::{Batch, Consumer, Inlets, Receiver};
+use receivers::prometheus::{Config, Prometheus};
+use testkit::{Backend, Fault};
+
+use crate::support::{Capture, context};
+
+/// The value of the first gauge called `name`.
+fn value(batch: &Batch, name: &str) -> Option<f64> {
+    let scopes = batch.payload.metrics().flat_map(|resource| resource.scopes());
+    let metric = scopes.flat_map(|scope| scope.metrics()).find(|metric| metric.name() == name)?;
+    let Data::Gauge { mut points } = metric.data() else { return None };
+    points.next()?.value().map(|value| value.as_f64())
+}
+
+#[tokio::test]
+async fn each_scrape_is_a_batch_and_a_failed_one_says_so() {
+    let backend = Backend::start().await;
+    backend.fail([
+        Fault::Body(b"# TYPE load gauge\nload{at=\"1\"} 0.5\n"),
+        Fault::Http { status: 500, retry_after: None },
+        Fault::Body(b"not a page"),
+        Fault::Body(b"load 2\n"),
+    ]);
+    let json = format!(
+        r#"{{"config":{{"scrape_configs":[{{"job_name":"shop","scrape_interval":"50ms",
+            "static_configs":[{{"targets":["{}"],"labels":{{"env":"prod"}}}}]}}]}}}}"#,
+        backend.address()
+    );
+    let config: Config = serde_json::from_str(&json).expect("valid");
+    let capture = Arc::new(Capture::default());
+    let inlet: Arc<dyn Consumer> = capture.clone();
+    let inlets = Inlets { metrics: Some(inlet), ..Inlets::default() };
+    let context = context();
+    let receiver = Prometheus::new(Arc::new(config), context.clone(), inlets);
+    receiver.start().await.expect("starts");
+    backend.wait_for(4).await;
+    receiver.stop().await.expect("stops");
+    let batches = capture.batches.lock().clone();
+    let ups: Vec<_> = batches.iter().take(3).map(|batch| value(batch, "up")).collect();
+    assert_eq!(ups, [Some(1.0), Some(0.0), Some(0.0)]);
+    assert_eq!(value(&batches[0], "load"), Some(0.5));
+    let resource = batches[0].payload.metrics().next().expect("one");
+    assert_eq!(resource.attr("service.name").and_then(|v| v.as_str()), Some("shop"));
+    let request = &backend.received()[0];
+    assert_eq!(request.path, "/metrics");
+    assert!(request.headers["accept"].to_str().expect("text").contains("version=0.0.4"));
+    assert_eq!(context.host.budget().used(), 0);
+}
