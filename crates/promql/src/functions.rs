@@ -3,6 +3,9 @@
 //!
 //! How they compute is in `eval`; this is what the parser and the API need to know.
 
+use Arity::{Any, Optional};
+use ValueType::{Matrix as M, Scalar as S, String as T, Vector as V};
+
 use crate::ast::ValueType;
 
 /// One function's signature.
@@ -70,9 +73,6 @@ const fn with(
 ) -> Function {
     Function { name, params, arity, returns }
 }
-
-use Arity::{Any, Optional};
-use ValueType::{Matrix as M, Scalar as S, String as T, Vector as V};
 
 /// All functions, by name.
 pub static FUNCTIONS: &[Function] = &[

@@ -65,7 +65,7 @@ impl Evaluation<'_> {
         match a.op {
             TopK | BottomK => Ok(self.top(a, columns, &groups, &param, grid)),
             LimitK => Ok(limit(columns, &groups, &param)),
-            LimitRatio => Ok(self.limit_ratio(a, columns, &param)),
+            LimitRatio => Ok(limit_ratio(columns, &param)),
             _ => {
                 let mut out = Vec::with_capacity(groups.labels.len());
                 for (group, members) in groups.members.iter().enumerate() {
@@ -158,9 +158,7 @@ impl Evaluation<'_> {
             }
         }
         for (step, state) in states.into_iter().enumerate() {
-            let (value, note) = state.finish(a.op);
-            self.note_reduction(a, note);
-            if let Some(value) = value {
+            if let Some(value) = state.finish(a.op) {
                 out.set(step, value);
             }
         }
@@ -260,31 +258,26 @@ impl Evaluation<'_> {
         prune(&mut keep);
         keep
     }
+}
 
-    /// `limit_ratio`: a share of the series, chosen by a hash of their labels, so that `r` and
-    /// `r - 1` choose complements.
-    fn limit_ratio(
-        &mut self,
-        _: &Aggregate,
-        mut columns: Vec<Column>,
-        param: &[f64],
-    ) -> Vec<Column> {
-        for column in &mut columns {
-            let place = place(&column.labels);
-            for (step, ratio) in param.iter().enumerate() {
-                let ratio = ratio.clamp(-1.0, 1.0);
-                let keep = match ratio >= 0.0 {
-                    true => place < ratio,
-                    false => place >= 1.0 + ratio,
-                };
-                if !keep {
-                    column.clear(step);
-                }
+/// `limit_ratio`: a share of the series, chosen by a hash of their labels, so that `r` and `r - 1`
+/// choose complements.
+fn limit_ratio(mut columns: Vec<Column>, param: &[f64]) -> Vec<Column> {
+    for column in &mut columns {
+        let place = place(&column.labels);
+        for (step, ratio) in param.iter().enumerate() {
+            let ratio = ratio.clamp(-1.0, 1.0);
+            let keep = match ratio >= 0.0 {
+                true => place < ratio,
+                false => place >= 1.0 + ratio,
+            };
+            if !keep {
+                column.clear(step);
             }
         }
-        prune(&mut columns);
-        columns
     }
+    prune(&mut columns);
+    columns
 }
 
 /// Where in `0.0..1.0` a label set falls.
@@ -471,22 +464,21 @@ impl State {
         }
     }
 
-    fn finish(self, op: AggregateOp) -> (Option<Value>, Note) {
-        let value = match self {
-            State::Empty | State::Spoiled => None,
-            State::Count(_) if op == AggregateOp::Group => Some(1.0.into()),
-            State::Count(n) => Some(n.into()),
-            State::Best(best) => Some(best.into()),
-            State::Sum(sum) => Some(sum.value().into()),
-            State::Mean(mean) => Some(mean.value().into()),
+    fn finish(self, op: AggregateOp) -> Option<Value> {
+        Some(match self {
+            State::Empty | State::Spoiled => return None,
+            State::Count(_) if op == AggregateOp::Group => 1.0.into(),
+            State::Count(n) => n.into(),
+            State::Best(best) => best.into(),
+            State::Sum(sum) => sum.value().into(),
+            State::Mean(mean) => mean.value().into(),
             State::Spread(count, _, squares) => {
                 let variance = squares / count;
                 let stddev = op == AggregateOp::Stddev;
-                Some(if stddev { variance.sqrt() } else { variance }.into())
+                if stddev { variance.sqrt() } else { variance }.into()
             }
-            State::HistogramSum(sum) => Some(sum.value().compacted().into()),
-            State::HistogramMean(mean) => Some(mean.value().compacted().into()),
-        };
-        (value, Note::None)
+            State::HistogramSum(sum) => sum.value().compacted().into(),
+            State::HistogramMean(mean) => mean.value().compacted().into(),
+        })
     }
 }

@@ -20,12 +20,13 @@ mod select;
 mod vector;
 
 use basics::labels::{Labels, METRIC_NAME};
+use hashbrown::HashMap;
 
 use crate::ast::*;
 use crate::engine::{Bounds, Engine, Grid, Limits, QueryError, TIME_MAX_MS, Watch};
 use crate::functions::Function;
 use crate::notes::Notes;
-use crate::source::SeriesSource;
+use crate::source::{Series, SeriesSource};
 use crate::value::{MatrixEntry, Point, Sample};
 use column::{Cell, Column, merge_equal, prune};
 
@@ -43,6 +44,8 @@ pub(crate) struct Evaluation<'a> {
     bounds: Bounds,
     watch: Watch,
     samples: usize,
+    /// What was read already, so that a selector written twice is read once. Clones share samples.
+    fetched: HashMap<String, Vec<Series>>,
     /// Set where only counts and sums of histograms matter: there, as upstream, conflicting
     /// resets are found by comparing neighbours.
     track_resets: bool,
@@ -71,7 +74,9 @@ impl<'a> Evaluation<'a> {
     ) -> Self {
         let limits = &engine.limits;
         let notes = Notes::default();
-        Evaluation { source, limits, bounds, watch, samples: 0, track_resets: false, notes }
+        let (samples, fetched) = (0, HashMap::new());
+        let track_resets = false;
+        Evaluation { source, limits, bounds, watch, samples, fetched, track_resets, notes }
     }
 
     /// Runs a part of the evaluation with reset tracking on or off.

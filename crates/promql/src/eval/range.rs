@@ -295,6 +295,9 @@ impl Evaluation<'_> {
             let mut column = Column::empty(series.labels.clone(), drop_name, grid.count);
             let mut slide = Slide::default();
             for (step, time) in grid.times().enumerate() {
+                if step % STEPS_BETWEEN_CHECKS == 0 {
+                    self.watch.check()?;
+                }
                 let window = input.window(at, time, plan.bounds[step], &mut slide);
                 let mut call = Kernel {
                     window: &window,
@@ -346,6 +349,9 @@ impl Kernel<'_> {
         self.params[index][self.step]
     }
 }
+
+/// Windows computed before the next look whether to stop: long windows take a while each.
+const STEPS_BETWEEN_CHECKS: usize = 256;
 
 type KernelFn = fn(&mut Kernel<'_>) -> Evaluated<Option<Value>>;
 

@@ -126,16 +126,19 @@ pub(super) fn plain_changes(
     change: Change,
 ) -> Vec<f64> {
     let values = &series.values[..];
-    let lost = if change.counter { lost_by_resets(values) } else { None };
+    let resets = if change.counter { resets_of(values) } else { vec![] };
+    let mut next_reset = 0;
     let of = |s: &Stretch| {
         if s.first == s.last {
             return stale();
         }
         let first = values[s.first];
         let mut difference = values[s.last] - first;
-        if let Some(lost) = &lost {
-            difference += lost[s.last] - lost[s.first];
+        while resets.get(next_reset).is_some_and(|(at, _)| *at <= s.first) {
+            next_reset += 1;
         }
+        let inside = resets[next_reset..].iter().take_while(|(at, _)| *at <= s.last);
+        difference += inside.map(|(_, lost)| lost).sum::<f64>();
         // A counter's zero inside the stretch before the first sample ends the extrapolation.
         let clamp = change.counter
             && difference > 0.0
@@ -150,20 +153,10 @@ pub(super) fn plain_changes(
     stretches.iter().map(of).collect()
 }
 
-/// For each sample what all resets up to it took away; none when there was no reset.
-fn lost_by_resets(values: &[f64]) -> Option<Vec<f64>> {
-    values.windows(2).any(|pair| pair[1] < pair[0]).then(|| {
-        let mut lost = 0.0;
-        let mut out = Vec::with_capacity(values.len());
-        out.push(0.0);
-        out.extend(values.windows(2).map(|pair| {
-            if pair[1] < pair[0] {
-                lost += pair[0];
-            }
-            lost
-        }));
-        out
-    })
+/// Where a counter fell, and from which value.
+fn resets_of(values: &[f64]) -> Vec<(usize, f64)> {
+    let pairs = values.windows(2).enumerate();
+    pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(i, pair)| (i + 1, pair[0])).collect()
 }
 
 fn extrapolated(k: &mut Kernel<'_>, counter: bool, per_second: bool) -> Option<Value> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reading series: the sample an instant selector sees at each step, and the samples windows need.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use super::column::{Column, Value, prune};
@@ -25,6 +26,15 @@ impl Shift {
     }
 }
 
+/// Tells two reads apart: what is asked for, in which range.
+fn read_key(selector: &VectorSelector, start_ms: i64, end_ms: i64, track_resets: bool) -> String {
+    let mut key = format!("{start_ms} {end_ms} {track_resets}");
+    for matcher in &selector.matchers {
+        let _ = write!(key, " {matcher}");
+    }
+    key
+}
+
 impl Evaluation<'_> {
     pub(super) fn shift(&self, at: Option<At>, offset: &DurationExpr) -> Evaluated<Shift> {
         Ok(Shift { fixed: at.map(|at| self.at_ms(at)), offset: self.duration_ms(offset)? })
@@ -38,6 +48,10 @@ impl Evaluation<'_> {
         hints: Hints<'_>,
     ) -> Evaluated<Vec<Series>> {
         let hints = Hints { series_max: self.limits.series_max, ..hints };
+        let key = read_key(selector, start_ms, end_ms, self.track_resets);
+        if let Some(series) = self.fetched.get(&key) {
+            return Ok(series.clone());
+        }
         let select = Select { matchers: &selector.matchers, start_ms, end_ms, hints };
         let mut series = self.source.select(&select)?;
         if series.len() > self.limits.series_max {
@@ -53,6 +67,7 @@ impl Evaluation<'_> {
             series.iter_mut().for_each(set_hints);
         }
         self.charge(series.iter().map(|s| s.values.len() + s.histograms.len()).sum())?;
+        self.fetched.insert(key, series.clone());
         Ok(series)
     }
 

@@ -2,11 +2,11 @@
 //! Bounds and cancellation.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use promql::testing::MemorySource;
-use promql::{Context, Engine, Limits, QueryError};
+use promql::{Context, Engine, Limits, QueryError, Select, Series, SeriesSource};
 
 fn source() -> MemorySource {
     let mut source = MemorySource::default();
@@ -50,4 +50,31 @@ fn a_query_past_its_deadline_stops() {
     assert!(matches!(run(Limits::default(), &context), Err(QueryError::Timeout)));
     let limits = Limits { timeout: Duration::ZERO, ..Limits::default() };
     assert!(matches!(run(limits, &Context::default()), Err(QueryError::Timeout)));
+}
+
+/// Counts how often it is asked.
+struct Counting(MemorySource, AtomicUsize);
+
+impl SeriesSource for Counting {
+    fn select(&self, select: &Select<'_>) -> basics::Result<Vec<Series>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.select(select)
+    }
+}
+
+#[test]
+fn a_selector_written_twice_is_read_once() {
+    for (query, reads) in [
+        ("m / m", 1),
+        ("sum(rate(m[10s])) / count(rate(m[10s]))", 1),
+        ("m + m offset 5s", 2),
+        ("m{i=\"1\"} or m{i=\"2\"}", 2),
+        ("sum_over_time(m[1m:10s])", 1),
+    ] {
+        let source = Counting(source(), AtomicUsize::new(0));
+        let result =
+            Engine::default().range(&source, query, (0, 100_000), 1000, &Context::default());
+        assert!(result.is_ok(), "{query}: {result:?}");
+        assert_eq!(source.1.load(Ordering::Relaxed), reads, "{query}");
+    }
 }

@@ -71,6 +71,20 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_printed_query_parses_to_an_equal_tree(query in crate::steps::vector()) {
+        let expr = promql::parse(&query).map_err(|e| TestCaseError::fail(format!("{query}: {e}")))?;
+        // NaN literals are unequal to themselves: compare those by their text.
+        let again = promql::parse(&expr.to_string());
+        if query.contains("NaN") {
+            prop_assert_eq!(again.map(|e| e.to_string()), Ok(expr.to_string()));
+        } else {
+            prop_assert_eq!(again, Ok(expr));
+        }
+    }
+
     #[test]
     fn any_text_parses_or_is_refused(text in any::<String>()) {
         let _ = promql::parse(&text);
