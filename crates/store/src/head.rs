@@ -14,8 +14,11 @@
 //! A sample is taken in time order, or merged by time when it is at most
 //! [`HeadOptions::out_of_order`] behind its series' newest; the same value at the same time is a
 //! duplicate and ignored, another value is refused, as in Prometheus. Deltas are added up.
+//! A metric name without unit and type appended, as older collectors wrote it, selects the series
+//! under today's name where there is none of its own.
 //! Whatever is not taken is counted by [`Refusal`]. Bounds: [`Limits`].
 
+mod aliases;
 mod chunk;
 mod door;
 mod query;
@@ -34,6 +37,7 @@ use otlp_wire::{Payload, Signal};
 use parking_lot::{Mutex, RwLock};
 
 use crate::translate::{self, MetricKind, Refusal, Refused};
+use aliases::Aliases;
 use door::Door;
 use registry::Registry;
 use series::Series;
@@ -169,6 +173,7 @@ pub struct Head {
     registry: RwLock<Registry>,
     shards: [RwLock<Shard>; SHARDS],
     families: RwLock<BTreeMap<String, FamilyInfo>>,
+    aliases: RwLock<Aliases>,
     hasher: foldhash::fast::RandomState,
     /// Counts the times at which series were removed.
     epoch: AtomicU64,
@@ -202,6 +207,7 @@ impl Head {
             registry: RwLock::default(),
             shards: std::array::from_fn(|_| RwLock::default()),
             families: RwLock::default(),
+            aliases: RwLock::default(),
             hasher: foldhash::fast::RandomState::default(),
             epoch: AtomicU64::new(0),
             samples: AtomicU64::new(0),
@@ -283,6 +289,11 @@ impl Head {
             }
         }
         range
+    }
+
+    /// Samples held.
+    pub fn sample_count(&self) -> u64 {
+        self.samples.load(Ordering::Relaxed)
     }
 
     /// Series held.

@@ -136,6 +136,8 @@ impl MetricKind {
 pub struct Family<'a> {
     /// Name without `_bucket`, `_sum`, `_count`.
     pub name: &'a str,
+    /// The same without unit and type appended, as older collectors named it.
+    pub plain: &'a str,
     /// Type.
     pub kind: MetricKind,
     /// Unit as Prometheus writes it.

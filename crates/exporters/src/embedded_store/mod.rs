@@ -8,6 +8,7 @@
 //! sending it again would change nothing.
 
 mod config;
+mod measure;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -72,6 +73,7 @@ impl EmbeddedStore {
                 .map_err(|e| e.within(format!("embedded store in {}", directory.display())))?;
             Ok(store)
         })
+        .inspect(|store| measure::register(host.telemetry(), store))
     }
 
     fn users(&self) -> Result<Arc<Users>> {

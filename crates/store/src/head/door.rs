@@ -184,6 +184,7 @@ impl Sink for Entering<'_> {
         };
         // As many families as series are possible; the same bound holds for both.
         if families.len() < self.head.options.limits.series_max {
+            self.head.aliases.write().add(family.plain, family.name);
             let (unit, help) = (family.unit.to_owned(), family.help.to_owned());
             families.insert(family.name.to_owned(), FamilyInfo { kind: family.kind, unit, help });
         }

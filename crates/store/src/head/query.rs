@@ -8,6 +8,7 @@ use basics::labels::{Labels, Matcher};
 use basics::{Error, Result};
 use roaring::RoaringBitmap;
 
+use super::registry::Registry;
 use super::series::Columns;
 use super::{FamilyInfo, Head, SHARDS};
 use crate::translate::NativeHistogram;
@@ -89,14 +90,14 @@ impl Head {
     /// the head holds hours.
     pub fn label_names(&self, matchers: &[Matcher]) -> Vec<Arc<str>> {
         let registry = self.registry.read();
-        let among = (!matchers.is_empty()).then(|| registry.select(matchers));
+        let among = (!matchers.is_empty()).then(|| self.find(&registry, matchers));
         registry.label_names(among.as_ref())
     }
 
     /// Values of a label among the series that satisfy all matchers, ascending.
     pub fn label_values(&self, name: &str, matchers: &[Matcher]) -> Vec<Arc<str>> {
         let registry = self.registry.read();
-        let among = (!matchers.is_empty()).then(|| registry.select(matchers));
+        let among = (!matchers.is_empty()).then(|| self.find(&registry, matchers));
         registry.label_values(name, among.as_ref())
     }
 
@@ -119,10 +120,16 @@ impl Head {
         self.registry.read().cardinality(limit)
     }
 
+    /// The series that satisfy all matchers, an old metric name among them taken for today's.
+    fn find(&self, registry: &Registry, matchers: &[Matcher]) -> RoaringBitmap {
+        let replaced = self.aliases.read().replace(matchers, |name| registry.has_name(name));
+        registry.select(replaced.as_deref().unwrap_or(matchers))
+    }
+
     /// Ids and labels of the series that satisfy all matchers.
     fn matching(&self, matchers: &[Matcher], series_max: usize) -> Result<Vec<(u32, Labels)>> {
         let registry = self.registry.read();
-        let ids: RoaringBitmap = registry.select(matchers);
+        let ids = self.find(&registry, matchers);
         if series_max > 0 && ids.len() > series_max as u64 {
             return Err(Error::invalid(format!(
                 "selector matches {} series, at most {series_max} are allowed",

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use basics::labels::{Labels, MatchOp, Matcher};
+use basics::labels::{Labels, METRIC_NAME, MatchOp, Matcher};
 use hashbrown::{HashMap, HashSet, HashTable};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::Xxh3;
@@ -129,6 +129,11 @@ impl Registry {
         self.series.get(id as usize)?.as_ref().map(|known| &known.labels)
     }
 
+    /// Whether a series has this metric name.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.postings.get(METRIC_NAME).is_some_and(|by_value| by_value.contains_key(name))
+    }
+
     /// Ids of the series that satisfy every matcher.
     pub(crate) fn select(&self, matchers: &[Matcher]) -> RoaringBitmap {
         let mut found: Option<RoaringBitmap> = None;
@@ -198,7 +203,7 @@ impl Registry {
             counts.truncate(limit);
             counts
         };
-        let names = self.postings.get(basics::labels::METRIC_NAME);
+        let names = self.postings.get(METRIC_NAME);
         let by_name = names.into_iter().flatten().map(|(v, ids)| (v.clone(), ids.len())).collect();
         let by_label =
             self.postings.iter().map(|(name, values)| (name.clone(), values.len() as u64));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use basics::labels::{Labels, MatchOp, Matcher};
 use otlp_wire::Temporality;
-use otlp_wire::write::{ExponentialBuckets, ExponentialHistogram, Metrics};
+use otlp_wire::write::{ExponentialBuckets, ExponentialHistogram, Histogram, Metrics};
 use proptest::prelude::*;
 
 use super::chunk::Chunk;
@@ -360,6 +360,44 @@ fn labels_metadata_and_cardinality_are_told() {
     assert_eq!(head.metadata(None).len(), 2);
     assert_eq!(head.cardinality(1).0, [(Arc::from(name), 2)]);
     assert!(head.select(&[], 0, i64::MAX, 2).is_err());
+}
+
+#[test]
+fn old_names_without_suffixes_select_what_they_stand_for() {
+    let head = head(HeadOptions::default());
+    let mut w = Metrics::new();
+    w.histogram("http.server.duration", "ms", "", Temporality::Cumulative, |p| {
+        let value = Histogram {
+            count: 1,
+            sum: Some(2.0),
+            bucket_counts: &[1, 0],
+            explicit_bounds: &[5.0],
+            ..Histogram::default()
+        };
+        p.histogram(NOW, &value, |_| ());
+    });
+    w.sum("hits", "By", "", Temporality::Cumulative, true, |p| p.int(NOW, 1, |_| ()));
+    w.gauge("both", "s", "", |p| p.int(NOW, 1, |_| ()));
+    w.gauge("both", "m", "", |p| p.int(NOW, 1, |_| ()));
+    w.gauge("both", "", "", |p| p.int(NOW, 1, |_| ()));
+    w.gauge("two", "s", "", |p| p.int(NOW, 1, |_| ()));
+    w.gauge("two", "m", "", |p| p.int(NOW, 1, |_| ()));
+    head.ingest(&w.finish(), NOW);
+    let cases: [(&str, &[&str]); 8] = [
+        ("http_server_duration_bucket", &["http_server_duration_milliseconds_bucket"; 2]),
+        ("http_server_duration_count", &["http_server_duration_milliseconds_count"]),
+        ("http_server_duration_sum", &["http_server_duration_milliseconds_sum"]),
+        ("hits", &["hits_bytes_total"]),
+        ("hits_total", &["hits_bytes_total"]),
+        ("both", &["both"]),
+        ("two", &["two_meters", "two_seconds"]),
+        ("http_server", &[]),
+    ];
+    for (asked, names) in cases {
+        let found = all(&head, &[is("__name__", asked)]);
+        assert_eq!(found.iter().map(|s| s.labels.name()).collect::<Vec<_>>(), names, "{asked}");
+    }
+    assert_eq!(head.label_values("le", &[is("__name__", "http_server_duration_bucket")]).len(), 2);
 }
 
 #[test]

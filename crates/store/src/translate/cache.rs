@@ -181,8 +181,10 @@ impl<K: Sink> Run<'_, K> {
             suffixes: self.options.suffixes,
         };
         let name = metric_name(metric.name(), context)?;
+        let plain = metric_name(metric.name(), NameContext { suffixes: false, ..context })?;
         let unit = unit_name(metric.unit());
-        self.sink.family(Family { name: &name, kind, unit: &unit, help: metric.description() });
+        let help = metric.description();
+        self.sink.family(Family { name: &name, plain: &plain, kind, unit: &unit, help });
         Some(name)
     }
 
@@ -201,7 +203,8 @@ impl<K: Sink> Run<'_, K> {
         let resolved = resolved.get_or_insert_with(|| {
             let kind = MetricKind::Gauge;
             let help = "Target metadata";
-            sink.family(Family { name: "target_info", kind, unit: "", help });
+            let name = "target_info";
+            sink.family(Family { name, plain: name, kind, unit: "", help });
             let name = if self.options.namespace.is_empty() {
                 "target_info".to_owned()
             } else {
