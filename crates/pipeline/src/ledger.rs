@@ -342,8 +342,11 @@ impl Ledger {
                     labels.push(("reason", reason));
                 }
                 let (book, exporter) = (book.clone(), exporter.clone());
-                self.telemetry
-                    .counter_from(NAME, HELP, &labels, move || book.count(&exporter, fate) as f64);
+                self.telemetry.counter_if(NAME, HELP, &labels, move || {
+                    let items = book.count(&exporter, fate);
+                    // Of the many fates only those that occur, and the one that everyone asks for.
+                    (items > 0 || fate == Fate::Delivered).then_some(items as f64)
+                });
             }
         }
         let moving = book.clone();

@@ -158,6 +158,7 @@ impl Running {
         if let Err(imbalance) = self.graph.host.ledger().check() {
             tracing::warn!(%imbalance, "not all data is accounted for");
         }
+        tracing::info!("Shutdown complete.");
         joined(outcomes.iter().map(|(id, outcome)| (id.as_str(), outcome)))
     }
 }

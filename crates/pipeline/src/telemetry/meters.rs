@@ -4,35 +4,53 @@
 //! Each is made once when its component is built. Spans, data points and log records have their
 //! own names, as in the Go collector; the struct picks by signal.
 
+use std::sync::{Arc, OnceLock};
+
 use otlp_wire::Signal;
 
 use super::{Counter, Gauge, Histogram, Telemetry};
 
-/// One counter per signal.
+/// One counter per signal, registered when it first counts something: a page does not show what
+/// never happens, as in the Go collector.
 #[derive(Clone)]
-struct PerSignal([Counter; 3]);
+struct PerSignal(Arc<Lazy>);
+
+struct Lazy {
+    telemetry: Telemetry,
+    names: [&'static str; 3],
+    help: &'static str,
+    labels: Vec<(&'static str, String)>,
+    counters: [OnceLock<Counter>; 3],
+}
 
 impl PerSignal {
-    fn new(make: impl Fn(Signal) -> Counter) -> Self {
-        PerSignal([make(Signal::Traces), make(Signal::Metrics), make(Signal::Logs)])
+    /// `names` for spans, data points and log records.
+    fn new(
+        telemetry: &Telemetry,
+        names: [&'static str; 3],
+        help: &'static str,
+        labels: &[(&'static str, &str)],
+    ) -> Self {
+        let labels = labels.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        let (telemetry, counters) = (telemetry.clone(), Default::default());
+        PerSignal(Arc::new(Lazy { telemetry, names, help, labels, counters }))
     }
 
     fn add(&self, signal: Signal, items: u64) {
+        if items == 0 {
+            return;
+        }
         let at = match signal {
             Signal::Traces => 0,
             Signal::Metrics => 1,
             Signal::Logs => 2,
         };
-        self.0[at].add(items);
-    }
-}
-
-/// Picks the name of a signal.
-fn named(signal: Signal, names: [&'static str; 3]) -> &'static str {
-    match signal {
-        Signal::Traces => names[0],
-        Signal::Metrics => names[1],
-        Signal::Logs => names[2],
+        let Lazy { telemetry, names, help, labels, counters } = &*self.0;
+        let made = || {
+            let labels: Vec<_> = labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            telemetry.counter(names[at], help, &labels)
+        };
+        counters[at].get_or_init(made).add(items);
     }
 }
 
@@ -48,9 +66,7 @@ impl ReceiverMeter {
     /// For the receiver `id` taking data over `transport` (`grpc`, `http`, or empty).
     pub fn new(telemetry: &Telemetry, id: &str, transport: &str) -> Self {
         let labels = [("receiver", id), ("transport", transport)];
-        let of = |names, help| {
-            PerSignal::new(|signal| telemetry.counter(named(signal, names), help, &labels))
-        };
+        let of = |names, help| PerSignal::new(telemetry, names, help, &labels);
         ReceiverMeter {
             accepted: of(
                 [
@@ -293,9 +309,7 @@ impl ExporterMeter {
     /// For the exporter `id`.
     pub fn new(telemetry: &Telemetry, id: &str) -> Self {
         let labels = [("exporter", id)];
-        let of = |names, help| {
-            PerSignal::new(|signal| telemetry.counter(named(signal, names), help, &labels))
-        };
+        let of = |names, help| PerSignal::new(telemetry, names, help, &labels);
         ExporterMeter {
             sent: of(
                 [

@@ -68,8 +68,8 @@ enum Value {
     Counter(Counter),
     Gauge(Gauge),
     Histogram(Histogram),
-    /// Read when the page is.
-    Computed(Arc<dyn Fn() -> f64 + Send + Sync>),
+    /// Read when the page is; shown when there is something to read.
+    Computed(Arc<dyn Fn() -> Option<f64> + Send + Sync>),
 }
 
 impl Telemetry {
@@ -129,7 +129,7 @@ impl Telemetry {
         labels: &[(&'static str, &str)],
         read: impl Fn() -> f64 + Send + Sync + 'static,
     ) {
-        self.computed(name, help, Type::Gauge, labels, Arc::new(read));
+        self.computed(name, help, Type::Gauge, labels, Arc::new(move || Some(read())));
     }
 
     /// A counter kept elsewhere, asked for when the page is read; a second one replaces the first.
@@ -139,6 +139,17 @@ impl Telemetry {
         help: &'static str,
         labels: &[(&'static str, &str)],
         read: impl Fn() -> f64 + Send + Sync + 'static,
+    ) {
+        self.computed(name, help, Type::Counter, labels, Arc::new(move || Some(read())));
+    }
+
+    /// As [`Telemetry::counter_from`], not shown as long as it reads `None`.
+    pub(crate) fn counter_if(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: &[(&'static str, &str)],
+        read: impl Fn() -> Option<f64> + Send + Sync + 'static,
     ) {
         self.computed(name, help, Type::Counter, labels, Arc::new(read));
     }
@@ -150,12 +161,12 @@ impl Telemetry {
         let families = self.0.lock();
         let found = families.get(name)?.series.iter().find(|(have, _)| **have == wanted)?.1.clone();
         drop(families);
-        Some(match found {
-            Value::Counter(counter) => counter.get() as f64,
-            Value::Gauge(gauge) => gauge.get(),
-            Value::Histogram(histogram) => histogram.read().count as f64,
+        match found {
+            Value::Counter(counter) => Some(counter.get() as f64),
+            Value::Gauge(gauge) => Some(gauge.get()),
+            Value::Histogram(histogram) => Some(histogram.read().count as f64),
             Value::Computed(read) => read(),
-        })
+        }
     }
 
     fn computed(
@@ -164,7 +175,7 @@ impl Telemetry {
         help: &'static str,
         kind: Type,
         labels: &[(&'static str, &str)],
-        read: Arc<dyn Fn() -> f64 + Send + Sync>,
+        read: Arc<dyn Fn() -> Option<f64> + Send + Sync>,
     ) {
         let mut families = self.0.lock();
         let family = families.entry(name).or_insert_with(|| Family::new(kind, help));

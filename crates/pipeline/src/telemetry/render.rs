@@ -33,7 +33,11 @@ impl Telemetry {
                         line(&mut text, name, "", &labels, None, counter.get() as f64);
                     }
                     Value::Gauge(gauge) => line(&mut text, name, "", &labels, None, gauge.get()),
-                    Value::Computed(read) => line(&mut text, name, "", &labels, None, read()),
+                    Value::Computed(read) => {
+                        if let Some(value) = read() {
+                            line(&mut text, name, "", &labels, None, value);
+                        }
+                    }
                     Value::Histogram(histogram) => {
                         spread(&mut text, name, &labels, &histogram.read());
                     }

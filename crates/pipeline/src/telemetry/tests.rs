@@ -117,3 +117,17 @@ async fn get(address: std::net::SocketAddr, path: &str) -> String {
     stream.read_to_string(&mut answer).await.unwrap();
     answer
 }
+
+#[test]
+fn what_a_component_never_did_is_not_shown() {
+    let telemetry = Telemetry::new();
+    let meter = ReceiverMeter::new(&telemetry, "otlp", "grpc");
+    meter.accepted(otlp_wire::Signal::Logs, 0);
+    assert_eq!(telemetry.render(), "");
+    meter.accepted(otlp_wire::Signal::Logs, 3);
+    meter.clone().accepted(otlp_wire::Signal::Logs, 4);
+    let labels = [("receiver", "otlp"), ("transport", "grpc")];
+    let value = |name| telemetry.value(name, &labels);
+    assert_eq!(value("otelcol_receiver_accepted_log_records"), Some(7.0));
+    assert_eq!(value("otelcol_receiver_accepted_spans"), None);
+}
