@@ -168,6 +168,10 @@ describe("sparkline", () => {
     expect(line).toBe("M0 18.5L25 1.5M75 10L100 10");
     expect(area.match(/Z/g)).toHaveLength(2);
   });
+  it("begins where the values begin", () => {
+    const late = Float64Array.from([Number.NaN, Number.NaN, 0, 10]);
+    expect(sparkline(late, 100, 20).line).toBe("M0 18.5L100 1.5");
+  });
   it("draws a constant in the middle and nothing for nothing", () => {
     expect(sparkline(Float64Array.from([3, 3]), 10, 10).line).toBe("M0 5L10 5");
     expect(sparkline(Float64Array.from([Number.NaN, Number.NaN]), 10, 10).line).toBe("");

@@ -11,8 +11,10 @@ export interface Sparkline {
 const EDGE = 1.5;
 
 /** The value axis starts at zero where asked to, or where values come near it; else it fits the values. */
-export function sparkline(values: Float64Array, width: number, height: number, fromZero = false): Sparkline {
-  const finite = values.filter((value) => Number.isFinite(value));
+export function sparkline(all: Float64Array, width: number, height: number, fromZero = false): Sparkline {
+  const finite = all.filter((value) => Number.isFinite(value));
+  // What began within the range fills the box: a course of a minute would be a speck in an hour.
+  const values = all.subarray(Math.max(0, all.findIndex(Number.isFinite)));
   if (finite.length === 0 || values.length < 2) return { line: "", area: "" };
   const max = finite.reduce((a, b) => Math.max(a, b));
   const low = finite.reduce((a, b) => Math.min(a, b));
