@@ -129,6 +129,7 @@ struct State {
     models: HashMap<String, FakeModel>,
     fault: Mutex<Fault>,
     requests: Mutex<Vec<ModelInferRequest>>,
+    headers: Mutex<http::HeaderMap>,
 }
 
 impl FakeKserve {
@@ -140,6 +141,7 @@ impl FakeKserve {
             models: models.collect(),
             fault: Mutex::new(Fault::None),
             requests: Mutex::new(vec![]),
+            headers: Mutex::default(),
         });
         let mut fake = FakeKserve { address: ([127, 0, 0, 1], 0).into(), state, stop: None };
         fake.restart().await;
@@ -159,6 +161,11 @@ impl FakeKserve {
     /// Every inference asked for so far.
     pub fn requests(&self) -> Vec<ModelInferRequest> {
         lock(&self.state.requests).clone()
+    }
+
+    /// Headers of the last call of any kind.
+    pub fn headers(&self) -> http::HeaderMap {
+        lock(&self.state.headers).clone()
     }
 
     /// Stops listening and closes all connections.
@@ -340,6 +347,7 @@ impl Service<http::Request<Body>> for KserveService {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let state = self.0.clone();
+        *lock(&state.headers) = request.headers().clone();
         Box::pin(async move {
             let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
             Ok(match method.as_str() {

@@ -135,6 +135,21 @@ async fn doubles_can_be_sent_natively() {
 }
 
 #[tokio::test]
+async fn headers_go_with_every_call_and_answers_have_a_limit() {
+    let fake = FakeKserve::start(Dialect::Strict, &models()).await;
+    let more = "\", headers: {Authorization: Bearer x}, max_receive_message_size: 400}";
+    let mut running = run(&yaml(&fake.endpoint(), "").replace("\"}", more));
+    running.feed(&[("h", "cpu", "", 1, 3.0)]);
+    assert_eq!(running.result().await[0].1, 6.0);
+    assert_eq!(fake.headers()["authorization"], "Bearer x");
+    let labels: Vec<String> = (0..100).map(|i| format!("core={i}")).collect();
+    let list: Vec<_> = labels.iter().map(|label| ("h", "cpu", label.as_str(), 2, 1.0)).collect();
+    running.feed(&list);
+    running.until("scale", "simple-scale", "error", 1.0).await;
+}
+
+/// Also defect 7: the order of inputs came from a map.
+#[tokio::test]
 async fn a_model_that_describes_nothing_gets_tensors_named_after_the_inputs() {
     let silent = models().map(|(name, model)| (name, model.silent()));
     let fake = FakeKserve::start(Dialect::MlServer, &silent).await;
