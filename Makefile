@@ -20,7 +20,7 @@ interop: ## against real peers, fetched on first use
 	python3 interop/run.py
 
 soak: ## what the tests do a few times, many times
-	FOREGLOW_SOAK=1 cargo test --release --package foreglow --test it -- --nocapture kill
+	FOREGLOW_CRASH_ROUNDS=50 cargo test --release --package foreglow --test it -- --nocapture crash
 
 web: ## builds the dashboard that the binary embeds
 	@cargo xtask web

@@ -75,7 +75,7 @@ fn bad_requests_get_a_clear_answer_and_good_ones_still_pass() {
             headers: vec![JSON],
             body: br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":{"no":1}}]}]}]}"#.to_vec(),
             status: 400,
-            says: "name",
+            says: "expected a string",
         },
         Case {
             what: "JSON that is cut off",
@@ -89,9 +89,10 @@ fn bad_requests_get_a_clear_answer_and_good_ones_still_pass() {
             what: "a trace id of the wrong length",
             path: "/v1/traces",
             headers: vec![JSON],
-            body: br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5B8A"}]}]}]}"#.to_vec(),
+            body: br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5B8A"}]}]}]}"#
+                .to_vec(),
             status: 400,
-            says: "raceId",
+            says: "id of the wrong length",
         },
         Case {
             what: "a path that is no signal",
@@ -110,7 +111,10 @@ fn bad_requests_get_a_clear_answer_and_good_ones_still_pass() {
     let answer = get(server.http, "/v1/traces").expect("an answer");
     assert_eq!(answer.status, 405);
     // One byte over the limit, told by Content-Length: refused before it is read.
-    let head = format!("POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n", (64 << 20) + 1);
+    let head = format!(
+        "POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n",
+        (64 << 20) + 1
+    );
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.http)).expect("connect");
     std::io::Write::write_all(&mut stream, head.as_bytes()).expect("write");
     let mut first = [0; 64];
@@ -119,7 +123,8 @@ fn bad_requests_get_a_clear_answer_and_good_ones_still_pass() {
     assert!(first.starts_with("HTTP/1.1 400") || first.starts_with("HTTP/1.1 413"), "{first}");
 
     let good = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"fine","gauge":{"dataPoints":[{"asDouble":1}]}}]}]}]}"#;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     let good = String::from_utf8_lossy(good)
         .replace("\"asDouble\"", &format!("\"timeUnixNano\":\"{}\",\"asDouble\"", now.as_nanos()));
     let answer = post(server.http, "/v1/metrics", &[JSON], good.as_bytes()).expect("an answer");
@@ -157,7 +162,9 @@ service:
 ",
     );
     assert!(!ok);
-    for expected in ["config.yaml:4:7", "grpc", "config.yaml:7:19", "config.yaml:9:3", "debug", "resource"] {
+    for expected in
+        ["config.yaml:4:7", "grpc", "config.yaml:7:20", "config.yaml:9:3", "debug", "resource"]
+    {
         assert!(text.contains(expected), "{expected} is missing in\n{text}");
     }
 }
@@ -184,7 +191,8 @@ fn a_port_in_use_and_an_unwritable_folder_are_named() {
 fn terminate_stops_in_order_and_the_next_start_finds_everything() {
     let folder = tempfile::tempdir().expect("temp dir");
     let server = Foreglow::start(folder.path());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     let body = format!(
         r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"kept","gauge":{{"dataPoints":[{{"timeUnixNano":"{}","asDouble":4}}]}}}}]}}]}}]}}"#,
         now.as_nanos()

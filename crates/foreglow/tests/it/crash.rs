@@ -6,17 +6,20 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use basics::Random;
 
-use crate::process::{Foreglow, post, wait_for};
+use crate::process::{DEADLINE, Foreglow, post, wait_for};
 
 const ROUNDS_DEFAULT: u64 = 5;
 const WRITERS: u64 = 3;
 
 fn rounds() -> u64 {
-    std::env::var("FOREGLOW_CRASH_ROUNDS").ok().and_then(|v| v.parse().ok()).unwrap_or(ROUNDS_DEFAULT)
+    std::env::var("FOREGLOW_CRASH_ROUNDS")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(ROUNDS_DEFAULT)
 }
 
 /// One gauge point of series `writer` with value `n`; true if it was acknowledged.
@@ -56,7 +59,8 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
         let stop = Arc::new(AtomicBool::new(false));
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
-                let (acked, next, stop, port) = (acked.clone(), next.clone(), stop.clone(), server.http);
+                let (acked, next, stop, port) =
+                    (acked.clone(), next.clone(), stop.clone(), server.http);
                 std::thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
                         let n = next.fetch_add(1, Ordering::Relaxed);
@@ -85,10 +89,20 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
     println!("{} kills, {} acknowledged points, all there", rounds(), acked.len());
 }
 
+/// What was acknowledged is in the log; after a restart it comes back through the pipeline's stages,
+/// which may take a moment longer than being ready.
 fn check(server: &Foreglow, acked: &[(u64, u64)], round: u64) {
-    let stored = stored(server);
-    let lost: Vec<_> = acked.iter().filter(|point| !stored.contains_key(point)).collect();
-    assert!(lost.is_empty(), "round {round}: {} of {} lost: {lost:?}", lost.len(), acked.len());
+    let begin = Instant::now();
+    let stored = loop {
+        let stored = stored(server);
+        let lost: Vec<_> = acked.iter().filter(|point| !stored.contains_key(point)).collect();
+        if lost.is_empty() {
+            break stored;
+        }
+        let told = format!("round {round}: {} of {} lost: {lost:?}", lost.len(), acked.len());
+        assert!(begin.elapsed() < DEADLINE, "{told}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
     let doubled: Vec<_> = stored.iter().filter(|(_, count)| **count > 1).collect();
     assert!(doubled.is_empty(), "round {round}: stored more than once: {doubled:?}");
 }

@@ -15,7 +15,6 @@ pub struct Foreglow {
     child: Child,
     pub page: u16,
     pub http: u16,
-    pub grpc: u16,
     pub health: u16,
     pub metrics: u16,
     log: PathBuf,
@@ -25,7 +24,6 @@ pub struct Foreglow {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    pub head: String,
     pub body: String,
 }
 
@@ -42,20 +40,29 @@ impl Foreglow {
         let [page, http, grpc, health, metrics] = free_ports();
         let log = folder.join(format!("log-{page}.txt"));
         let output = std::fs::File::create(&log).expect("log file");
+        let mut of_the_built_in_stack = Vec::new();
+        if !arguments.iter().any(|argument| argument.starts_with("--config")) {
+            of_the_built_in_stack
+                .push(format!("--set=extensions.health_check.endpoint=127.0.0.1:{health}"));
+            of_the_built_in_stack.push(format!(
+                "--set=receivers.prometheus.config.scrape_configs=[{{job_name: foreglow, scrape_interval: 1s, static_configs: [{{targets: ['127.0.0.1:{metrics}']}}]}}]"
+            ));
+        }
         let child = Command::new(env!("CARGO_BIN_EXE_foreglow"))
             .arg("--data")
             .arg(folder.join("data"))
             .arg(format!("--listen=127.0.0.1:{page}"))
             .arg(format!("--set=receivers.otlp.protocols.http.endpoint=127.0.0.1:{http}"))
             .arg(format!("--set=receivers.otlp.protocols.grpc.endpoint=127.0.0.1:{grpc}"))
-            .arg(format!("--set=extensions.health_check.endpoint=127.0.0.1:{health}"))
             .arg(format!("--set=service.telemetry.metrics.address=127.0.0.1:{metrics}"))
+            .args(of_the_built_in_stack)
             .args(arguments)
+            .env_remove("FOREGLOW_LOG")
             .stdout(Stdio::from(output.try_clone().expect("log file")))
             .stderr(Stdio::from(output))
             .spawn()
             .expect("the binary starts");
-        Foreglow { child, page, http, grpc, health, metrics, log }
+        Foreglow { child, page, http, health, metrics, log }
     }
 
     /// Waits until `/-/ready` says 200.
@@ -130,6 +137,22 @@ impl Drop for Foreglow {
     }
 }
 
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).expect("crates/foreglow is below the root").to_owned()
+}
+
+/// Exit code, standard output and standard error of a command that ends by itself.
+pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_foreglow"))
+        .args(arguments)
+        .output()
+        .expect("the binary starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
 /// Polls until `condition` gives a value.
 pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
@@ -144,7 +167,11 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 
 /// GET; `None` if nobody answers.
 pub fn get(port: u16, path: &str) -> Option<Answer> {
-    exchange(port, format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").as_bytes())
+    exchange(
+        port,
+        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n")
+            .as_bytes(),
+    )
 }
 
 /// POST of `body`; `None` if nobody answers.
@@ -169,13 +196,15 @@ fn exchange(port: u16, request: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, head: head.to_owned(), body: body.to_owned() })
+    Some(Answer { status, body: body.to_owned() })
 }
 
 /// Percent-encodes everything but letters and digits.
 pub fn escape(text: &str) -> String {
     text.bytes()
-        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }
+        })
         .collect()
 }
 

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The built-in configuration, the examples, and collector configurations from the field.
+
+use std::path::Path;
+
+use crate::process::{root, run};
+
+/// Exit code and what was told.
+fn validate(path: &Path) -> (Option<i32>, String) {
+    let (code, _, told) = run(&["validate", "--config", &path.display().to_string()]);
+    (code, told)
+}
+
+#[test]
+fn the_built_in_configuration_is_valid_and_prints_as_it_is() {
+    let (code, _, told) = run(&["validate"]);
+    assert_eq!((code, told.as_str()), (Some(0), ""));
+    let (_, printed, _) = run(&["print-config"]);
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join("printed.yaml");
+    std::fs::write(&path, &printed).expect("written");
+    assert_eq!(validate(&path), (Some(0), String::new()));
+    assert!(printed.contains("embedded_store") && printed.contains("# Applications send here"));
+}
+
+#[test]
+fn set_changes_the_built_in_configuration() {
+    let interval = |key: &str| format!("receivers.hostmetrics.{key}=42s");
+    let (_, printed, _) = run(&["print-config", "--set", &interval("collection_interval")]);
+    assert!(printed.contains("collection_interval: 42s"), "{printed}");
+    let (code, _, told) = run(&["validate", "--set", &interval("colection_interval")]);
+    assert_eq!(code, Some(1));
+    assert!(
+        told.contains("did you mean \"collection_interval\"?") && told.contains("--> --set:1:23"),
+        "{told}"
+    );
+}
+
+#[test]
+fn every_example_is_valid_and_has_a_line_in_the_readme() {
+    let folder = root().join("examples");
+    let readme = std::fs::read_to_string(folder.join("README.md")).expect("a readme");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&folder).expect("examples").flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let (code, told) = validate(&path);
+        assert_eq!(code, Some(0), "{}:\n{told}", path.display());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        assert!(readme.contains(&format!("`{name}`")), "examples/README.md does not name {name}");
+        seen += 1;
+    }
+    assert!(seen >= 4, "only {seen} examples");
+}
+
+/// Collector configurations that must load, or be refused for exactly these components.
+const FIELD: [(&str, &[&str]); 4] = [
+    ("s0-inference.yaml", &[]),
+    ("s1-dataplane-prod.yaml", &["exporter \"prometheus\""]),
+    ("s2-collector.yaml", &["exporter \"jaeger\""]),
+    (
+        "s3-lab.yaml",
+        &["processor \"probabilistic_sampler\"", "exporter \"prometheus\"", "exporter \"jaeger\""],
+    ),
+];
+
+#[test]
+fn configurations_from_the_field_load_or_name_what_is_missing() {
+    let folder = std::env::var_os("FOREGLOW_FIELD_CONFIGS")
+        .map_or_else(|| root().join("../shared/configs"), std::path::PathBuf::from);
+    if !folder.is_dir() {
+        println!("{} is not there; the examples stand for it", folder.display());
+        return;
+    }
+    for (name, missing) in FIELD {
+        let (code, told) = validate(&folder.join(name));
+        let named: Vec<&str> =
+            told.lines().filter_map(|line| line.split("this build has no ").nth(1)).collect();
+        assert_eq!(named, missing, "{name}:\n{told}");
+        assert_eq!(told.matches("error: ").count(), missing.len(), "{name}:\n{told}");
+        assert_eq!(code == Some(0), missing.is_empty(), "{name}:\n{told}");
+    }
+}
+
+#[test]
+fn components_we_do_not_have_are_refused_by_name() {
+    let text = "
+receivers: {otlp: {protocols: {grpc: , http: }}}
+processors: {batch: , probabilistic_sampler: {sampling_percentage: 10}}
+exporters: {googlecloud: , awsxray: , jaeger: {endpoint: 'jaeger:14250'}, debug: }
+service:
+  pipelines:
+    traces: {receivers: [otlp], processors: [probabilistic_sampler, batch], exporters: [googlecloud, awsxray, jaeger, debug]}
+";
+    let (code, _, told) = run(&["validate", "--config", &format!("yaml:{text}")]);
+    assert_eq!(code, Some(1), "{told}");
+    for name in ["probabilistic_sampler", "googlecloud", "awsxray", "jaeger"] {
+        assert!(told.contains(&format!("unknown type: \"{name}\"")), "{told}");
+    }
+    assert_eq!(told.matches("unknown type").count(), 4, "{told}");
+    assert!(told.contains("pipelines affected: traces"), "{told}");
+}

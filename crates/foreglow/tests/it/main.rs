@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The binary as a user meets it: arguments, configurations, start, stop, bad input, being killed.
+
+mod arguments;
+mod bad_input;
+mod configurations;
+mod crash;
+mod process;
+mod running;
