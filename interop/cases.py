@@ -50,7 +50,7 @@ def telemetrygen(stack):
             least = count * 2 if signal == "traces" else count
             wait_for(f"{least} {unit} of {service}",
                      lambda: seen_services(server).get(service, {}).get(unit, 0) >= least)
-    value = server.value('otelcol_receiver_accepted_spans{transport="grpc"}')
+    value = wait_for("its own counter", lambda: server.value('otelcol_receiver_accepted_spans_total{transport="grpc"}'))
     return f"traces, metrics and logs over gRPC and HTTP arrived; own counter of gRPC spans: {value}"
 
 
@@ -185,11 +185,15 @@ def remote_write(stack, port, path):
                         "--metrics=20", "--workers=1", "--rate=10", f"--metric-type={kind}", f"--otlp-metric-name=fg.{kind.lower()}",
                         "--service=rw"]], check=True, capture_output=True, timeout=60)
     now = math.floor(time.time()) + 1
-    names = wait_for("names there", lambda: sorted(
-        n for n in json.loads(get(f"{there.base}/api/v1/label/__name__/values"))["data"] if n.startswith("fg_")))
+    def listed():
+        found = json.loads(get(f"{there.base}/api/v1/label/__name__/values"))["data"]
+        found = sorted(name for name in found if name.startswith("fg_"))
+        return "fg_histogram_count" in found and found
+
+    names = wait_for("names of all kinds there", listed)
     compared = 0
     # Prometheus 2.x has closed range intervals, so only what does not depend on them is compared.
-    for expression in [f"{name}" for name in names] + [f"sum by (service_name, le) ({name})" for name in names] + [f"count({name})" for name in names]:
+    for expression in [f"{name}" for name in names] + [f"sum by (job, le) ({name})" for name in names] + [f"count({name})" for name in names]:
         def same():
             a = canonical(server.range(expression, now - 60, now, 5))
             b = canonical(there.range(expression, now - 60, now, 5))
@@ -200,7 +204,9 @@ def remote_write(stack, port, path):
 
 
 def canonical(matrix):
-    return sorted((sorted(s["metric"].items()), [(float(t), float(v)) for t, v in s["values"]]) for s in matrix)
+    # Our store promotes service.name to a label of its own; remote write has it as job, as the
+    # collector's exporter does.
+    return sorted((sorted((n, v) for n, v in s["metric"].items() if n != "service_name"), [(float(t), float(v)) for t, v in s["values"]]) for s in matrix)
 
 
 def prometheus(stack):
@@ -227,13 +233,13 @@ def promtool(stack):
     """promtool queries us: instant, range, labels, series."""
     tool = peers.promtool()
     server = stack.foreglow()
-    wait_for("own metrics", lambda: server.value("count(otelcol_process_uptime)"))
+    wait_for("own metrics", lambda: server.value("count(otelcol_process_uptime_total)"))
     seen = []
     now = int(time.time())
-    for arguments in (["instant", server.page, "sum(otelcol_process_uptime) > 0"],
-                      ["range", f"--start={now - 30}", f"--end={now + 30}", "--step=5s", server.page, "otelcol_process_uptime"],
+    for arguments in (["instant", server.page, "sum(otelcol_process_uptime_total) > 0"],
+                      ["range", f"--start={now - 30}", f"--end={now + 30}", "--step=5s", server.page, "otelcol_process_uptime_total"],
                       ["labels", server.page, "__name__"],
-                      ["series", "--match=otelcol_process_uptime", server.page]):
+                      ["series", "--match=otelcol_process_uptime_total", server.page]):
         done = wait_for(f"promtool query {arguments[0]}", lambda: (
             d := subprocess.run([str(tool), "query", *arguments], capture_output=True, text=True, timeout=30)) and d.returncode == 0 and d.stdout.strip() and d)
         seen.append(f"{arguments[0]} {len(done.stdout.splitlines())} lines")

@@ -104,6 +104,8 @@ class Stack(contextlib.ExitStack):
             command += [
                 f"--set=receivers.otlp.protocols.grpc.endpoint=127.0.0.1:{server.grpc_port}",
                 f"--set=receivers.otlp.protocols.http.endpoint=127.0.0.1:{server.http_port}",
+                "--set=receivers.prometheus.config.scrape_configs=[{job_name: foreglow, scrape_interval: 1s, "
+                f"static_configs: [{{targets: ['127.0.0.1:{server.metrics_port}']}}]}}]",
             ]
         else:
             path = self.folder / f"{name}.yaml"
