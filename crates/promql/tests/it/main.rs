@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Integration tests: Prometheus' own test suite where it is present, and ours.
+//! Integration tests: bounds, printing, and range queries against instant ones. The suites of
+//! queries with known answers are in `../promqltest`.
 
-mod compare;
 mod limits;
-mod pinned;
 mod round_trip;
-mod script;
 mod steps;
-mod suite;

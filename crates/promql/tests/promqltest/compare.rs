@@ -140,7 +140,7 @@ fn same_sample(want: &Item, got: &Sample) -> bool {
     }
 }
 
-pub fn same_histogram(want: &FloatHistogram, got: &FloatHistogram) -> bool {
+fn same_histogram(want: &FloatHistogram, got: &FloatHistogram) -> bool {
     let numbers = [
         (want.count, got.count),
         (want.sum, got.sum),
