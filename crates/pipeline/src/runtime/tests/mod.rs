@@ -6,6 +6,7 @@ mod flow;
 mod order;
 mod passes;
 mod stages;
+mod storm;
 
 use std::sync::Arc;
 use std::time::Duration;
