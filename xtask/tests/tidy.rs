@@ -28,8 +28,9 @@ fn files(extensions: &[&str]) -> Vec<(String, String)> {
         .expect("git lists the files of the repository");
     let names = String::from_utf8_lossy(&listed.stdout).into_owned();
     let wanted = |name: &&str| {
+        let last = name.rsplit('/').next().unwrap_or_default();
         let extension = name.rsplit('.').next().unwrap_or_default();
-        extensions.contains(&extension) || extensions.contains(name)
+        extensions.contains(&extension) || extensions.contains(&last)
     };
     let read =
         |name: &str| Some((name.to_owned(), std::fs::read_to_string(root().join(name)).ok()?));
@@ -229,4 +230,48 @@ fn makefile_targets_that_are_documented_exist() {
         }
     }
     none(missing, "a command that is documented works");
+}
+
+#[test]
+fn every_dependency_says_what_it_saves() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    let page = std::fs::read_to_string(root().join("docs/dependencies.md")).expect("the page");
+    let table = manifest.split("[workspace.dependencies]").nth(1).expect("the table");
+    let table = table.split("\n[").next().unwrap_or_default();
+    let names = table.lines().filter(|line| !line.starts_with('#') && !line.contains("path = "));
+    let names = names.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let missing = names.filter(|name| !page.contains(&format!("`{name}`")));
+    none(missing.map(str::to_owned).collect(), "docs/dependencies.md says what a dependency saves");
+}
+
+#[test]
+fn a_dependency_that_is_declared_is_used() {
+    let sources = files(&["rs"]);
+    let mut unused = Vec::new();
+    for (name, manifest) in files(&["Cargo.toml"]) {
+        let folder = name.trim_end_matches("Cargo.toml");
+        let lines = manifest.lines().filter(|line| !line.starts_with('#'));
+        let declared = lines.filter_map(|line| line.split_once(".workspace = true"));
+        for (dependency, _) in declared.filter(|(name, _)| !PACKAGE_FIELDS.contains(name)) {
+            let path = dependency.replace('-', "_");
+            let is_used = sources.iter().any(|(source, text)| {
+                source.starts_with(folder) && !folder.is_empty() && mentions(text, &path)
+            });
+            if !is_used {
+                unused.push(format!("{name}: {dependency}"));
+            }
+        }
+    }
+    none(unused, "a dependency that is declared is used");
+}
+
+/// What a manifest inherits besides dependencies.
+const PACKAGE_FIELDS: [&str; 5] = ["version", "edition", "rust-version", "license", "publish"];
+
+/// True if `text` has `name` as a whole word.
+fn mentions(text: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices(name).any(|(at, _)| {
+        !text[..at].ends_with(is_word) && !text[at + name.len()..].starts_with(is_word)
+    })
 }

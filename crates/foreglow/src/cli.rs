@@ -58,7 +58,8 @@ pub struct Demo {
     /// Seconds between two sendings.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub interval: u64,
-    /// Minutes of metrics sent first, so that charts have a past; only into an empty store.
+    /// Minutes of metrics sent first, so that charts have a past; only at the first
+    /// start with a data directory.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=1440))]
     pub backfill: u64,
 }

@@ -21,6 +21,7 @@ pub fn run(options: &Options, demo: Option<Demo>) -> Result<()> {
     for warning in loaded.diagnostics.warning_lines() {
         tracing::warn!("{warning}");
     }
+    let is_first_start = !options.data.exists();
     data::prepare(&options.data, &loaded.plan).map_err(|error| anyhow!("{error:#}"))?;
     let host = Host::new(options.data.clone());
     let graph = Graph::build(&loaded.plan, &host).map_err(|e| configuration::joined(&e))?;
@@ -33,7 +34,7 @@ pub fn run(options: &Options, demo: Option<Demo>) -> Result<()> {
             () = stop.received() => return Ok(()),
         };
         println!("{}", banner::banner(options, &loaded.plan, &running, begun.elapsed()));
-        let demo = demo.map(|demo| tokio::spawn(send_demo(demo)));
+        let demo = demo.map(|demo| tokio::spawn(send_demo(demo, is_first_start)));
         stop.received().await;
         if let Some(demo) = demo {
             demo.abort();
@@ -55,10 +56,12 @@ fn cannot_start(error: &basics::Error) -> anyhow::Error {
     }
 }
 
-async fn send_demo(demo: Demo) {
+/// A past is only for a store that has none: its points would come before those that are there.
+async fn send_demo(demo: Demo, is_first_start: bool) {
+    let backfill = if is_first_start { demo.backfill * 60 } else { 0 };
     let options = demo::Options {
         interval: Duration::from_secs(demo.interval),
-        backfill: Duration::from_secs(demo.backfill * 60),
+        backfill: Duration::from_secs(backfill),
         ..demo::Options::default()
     };
     if let Err(error) = demo::run(options, std::future::pending()).await {
