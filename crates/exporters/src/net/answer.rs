@@ -15,6 +15,7 @@ use http::HeaderMap;
 use prost::Message;
 
 use super::client::Answer;
+use super::compress;
 use crate::delivery::Pushed;
 
 /// A wait longer than this is not believed: nobody means to stop telemetry for a day.
@@ -84,15 +85,28 @@ pub fn grpc(answer: &Answer) -> Result<Pushed> {
     }
     let code = text(at, "grpc-status").parse().unwrap_or(2);
     if code == 0 {
-        let message = answer.body.get(5..).unwrap_or_default();
-        let response = ExportResponse::decode(message)
-            .map_err(|e| Error::rejected("answer is not an export response").caused_by(e))?;
-        return Ok(pushed(response));
+        // The peer has taken the data; an answer that cannot be read changes nothing about that.
+        let response = message(answer).and_then(|m| ExportResponse::decode(&m[..]).ok());
+        let unread = || Pushed { rejected: 0, message: "answer cannot be read".to_owned() };
+        return Ok(response.map_or_else(unread, pushed));
     }
     let message = percent_decoded(text(at, "grpc-message"));
     let wait = retry_info(text(at, "grpc-status-details-bin"));
     let message = format!("grpc status {code} ({}): {message}", code_name(code));
     Err(Error::new(grpc_kind(code, wait), message))
+}
+
+/// The message of a unary answer. Go's servers compress it as the request was, whatever the client
+/// says it takes.
+fn message(answer: &Answer) -> Option<Bytes> {
+    let Some((prefix, _)) = answer.body.split_first_chunk::<5>() else {
+        return Some(Bytes::new());
+    };
+    let message = answer.body.slice(5..);
+    match prefix[0] {
+        0 => Some(message),
+        _ => compress::inflate(text(&answer.headers, "grpc-encoding"), &message),
+    }
 }
 
 fn grpc_kind(code: i32, wait: Option<Duration>) -> Kind {
@@ -246,7 +260,8 @@ fn code_name(code: i32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::StatusCode;
+    use http::{HeaderValue, StatusCode};
+    use pipeline::Encoding;
 
     fn answer(
         status: u16,
@@ -255,7 +270,7 @@ mod tests {
     ) -> Answer {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.insert(*name, http::HeaderValue::from_static(value));
+            map.insert(*name, HeaderValue::from_static(value));
         }
         Answer {
             status: StatusCode::from_u16(status).expect("a status"),
@@ -303,6 +318,30 @@ mod tests {
         let proxy = answer(503, &[], b"");
         assert!(kind(grpc(&proxy)).is_retryable(), "a proxy without its server");
         assert_eq!(kind(grpc(&answer(404, &[], b""))), Kind::Rejected);
+    }
+
+    #[test]
+    fn a_compressed_answer_is_read_and_one_that_cannot_be_is_still_success() {
+        let partial = b"\x0a\x07\x08\x03\x12\x03old";
+        for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::Snappy, Encoding::Deflate] {
+            let packed = compress::compress(partial, encoding);
+            let mut body = vec![1, 0, 0, 0, packed.len() as u8];
+            body.extend_from_slice(&packed);
+            let mut good = answer(200, &[("grpc-status", "0")], b"");
+            good.body = body.into();
+            let name = HeaderValue::from_static(compress::name(encoding));
+            good.headers.insert("grpc-encoding", name);
+            assert_eq!(grpc(&good).expect("success").rejected, 3, "{encoding:?}");
+        }
+        for body in [
+            &b""[..],
+            b"\x00\x00\x00\x00\x00",
+            b"\x01\x00\x00\x00\x02xx",
+            b"\x00\x00\x00\x00\x01\xff",
+        ] {
+            let odd = answer(200, &[("grpc-status", "0"), ("grpc-encoding", "gzip")], body);
+            assert_eq!(grpc(&odd).expect("success").rejected, 0);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! not edited goes out as it came.
 
 use bytes::Bytes;
-use libdeflater::{CompressionLvl, Compressor};
+use libdeflater::{CompressionLvl, Compressor, Decompressor};
 use pipeline::{Batch, Encoding};
 
 /// The name of `encoding` in `Content-Encoding` and `grpc-encoding`.
@@ -47,6 +47,23 @@ pub fn compress(plain: &[u8], encoding: Encoding) -> Bytes {
             snap::raw::Encoder::new().compress_vec(plain).unwrap_or_default().into()
         }
     }
+}
+
+/// Most bytes of an answer that are inflated; answers are statuses of a few bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// `body` without its encoding `name`, if it is one we know and at most 64 KiB come out.
+pub fn inflate(name: &str, body: &[u8]) -> Option<Bytes> {
+    let mut out = vec![0; ANSWER_BYTES_MAX];
+    let length = match name {
+        "gzip" => Decompressor::new().gzip_decompress(body, &mut out).ok()?,
+        "deflate" => Decompressor::new().zlib_decompress(body, &mut out).ok()?,
+        "zstd" => zstd::bulk::decompress_to_buffer(body, &mut out[..]).ok()?,
+        "snappy" => snap::raw::Decoder::new().decompress(body, &mut out).ok()?,
+        _ => return None,
+    };
+    out.truncate(length);
+    Some(out.into())
 }
 
 fn deflate(

@@ -73,7 +73,8 @@ pub(super) fn call_headers(mut configured: HeaderMap, compression: Option<Encodi
     if let Some(encoding) = compression {
         configured.insert("grpc-encoding", HeaderValue::from_static(compress::name(encoding)));
     }
-    configured.insert("grpc-accept-encoding", HeaderValue::from_static("identity"));
+    let accepted = HeaderValue::from_static("gzip,zstd,snappy,deflate,identity");
+    configured.insert("grpc-accept-encoding", accepted);
     let agent = HeaderValue::from_static(crate::net::client::USER_AGENT);
     configured.entry(http::header::USER_AGENT).or_insert(agent);
     configured

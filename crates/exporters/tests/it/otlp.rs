@@ -48,6 +48,7 @@ async fn a_grpc_server_of_others_takes_every_compression() {
     let service = TraceServiceServer::new(peer.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(64 << 20);
     let server = Server::builder().add_service(service).serve_with_incoming(incoming);
     let server = tokio::spawn(server);
