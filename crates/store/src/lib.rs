@@ -80,7 +80,7 @@ impl Store {
         let pruned = Arc::downgrade(&head);
         log.on_drop(move |dropped| {
             if let Some(head) = pruned.upgrade().filter(|_| dropped.oldest_received > 0) {
-                head.prune_before((dropped.oldest_received / 1_000_000) as i64);
+                prune(head, (dropped.oldest_received / 1_000_000) as i64);
             }
         });
         Ok(Store {
@@ -145,5 +145,16 @@ impl Store {
     /// As [`Log::close`].
     pub fn close(&self) -> Result<()> {
         self.log.close()
+    }
+}
+
+/// Prunes on a thread of its own: the log calls from the one that commits, and pruning walks all
+/// series. Once a segment, so a thread costs nothing. Without one the next segment does it.
+fn prune(head: Arc<Head>, before_ms: i64) {
+    let pruning = move || {
+        head.prune_before(before_ms);
+    };
+    if let Err(error) = std::thread::Builder::new().name("store-prune".to_owned()).spawn(pruning) {
+        tracing::warn!(%error, "no thread to prune the store, left to the next time");
     }
 }
