@@ -9,7 +9,8 @@
 //!
 //! Each point is used once. Points wait per series, at most [`PENDING_MAX`], for partners in
 //! later batches; they are paired with the nearest in time, never further apart than the
-//! tolerance. What finds no partner is counted as unmatched, what could pair in several ways as
+//! tolerance, nor than half the time between two points of a series: a point that was lost must
+//! not shift all that follow. What finds no partner is counted as unmatched, what could pair in several ways as
 //! ambiguous. Resources are never mixed.
 
 use std::collections::VecDeque;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use basics::UnixNano;
 use hashbrown::{HashMap, HashSet};
 use otlp_wire::FromRaw;
+use smallvec::{SmallVec, smallvec};
 
 use super::selector::Selector;
 use super::series::{Moment, Origin, Table, Target};
@@ -25,15 +27,6 @@ use super::series::{Moment, Origin, Table, Target};
 /// Points of a series that wait for partners: a batch of ten seconds of one-second points from
 /// either side still pairs up completely.
 pub const PENDING_MAX: usize = 16;
-
-/// A joined row: one value per input.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// One per input, in the rule's order.
-    pub values: Vec<f64>,
-    /// Time of the newest of them.
-    pub time: UnixNano,
-}
 
 /// What a [`Join`] leaves out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +62,12 @@ struct Input {
 #[derive(Default)]
 struct InputSeries {
     pending: VecDeque<(UnixNano, f64)>,
+    /// How many of them rows have used or passed over.
+    consumed: usize,
+    /// Time of the point taken last.
+    last: UnixNano,
+    /// Times between the last three points, newest first; 0 while unknown.
+    gaps: [u64; 2],
     /// Encoded attributes sorted by key.
     sorted: Vec<KeyedAttr>,
 }
@@ -128,7 +127,12 @@ impl Join {
             });
             waiting.slots[input].push(slot);
         }
-        let pending = &mut self.inputs[input].series[slot as usize].pending;
+        let series = &mut self.inputs[input].series[slot as usize];
+        if series.last != 0 && series.last != time {
+            series.gaps = [series.last.abs_diff(time), series.gaps[0]];
+        }
+        series.last = time;
+        let pending = &mut series.pending;
         let at = pending.partition_point(|(have, _)| *have <= time);
         pending.insert(at, (time, value));
         if pending.len() > PENDING_MAX {
@@ -142,8 +146,9 @@ impl Join {
         true
     }
 
-    /// Gives every row that is complete to `emit`, in order of time per row.
-    pub fn drain(&mut self, mut emit: impl FnMut(Target, Row)) {
+    /// Gives every row that is complete to `emit`: whom it is about, one value per input, and the
+    /// time of the newest; rows about the same in order of time.
+    pub fn drain(&mut self, mut emit: impl FnMut(&Target, &[f64], UnixNano)) {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
         touched.dedup();
@@ -173,58 +178,62 @@ impl Join {
         }
     }
 
-    fn drain_resource(&mut self, key: usize, emit: &mut impl FnMut(Target, Row)) {
+    fn drain_resource(&mut self, key: usize, emit: &mut impl FnMut(&Target, &[f64], UnixNano)) {
         let Some(waiting) = self.waiting.get(&key) else { return };
         if waiting.slots.iter().any(Vec::is_empty) {
             return;
         }
         let plan = Plan::new(&self.inputs, &waiting.slots);
-        let mut used: Vec<HashMap<u32, usize>> = vec![HashMap::new(); self.inputs.len()];
+        let mut row = RowSlots::new();
         for group in plan.groups(&self.inputs, &waiting.slots) {
-            let Some(rows) = plan.rows(&group) else {
-                for (input, slots) in group.iter().enumerate() {
-                    for slot in slots {
-                        let count = self.inputs[input].series[*slot as usize].pending.len();
-                        self.left.ambiguous += count as u64;
-                        used[input].insert(*slot, count);
-                    }
-                }
+            let Some(many) = plan.many(&group) else {
+                self.left.ambiguous += give_up(&mut self.inputs, &group);
                 continue;
             };
-            for slots in rows {
-                let Some(target) = plan.target(&self.inputs, &slots) else { continue };
-                let queues: Vec<&VecDeque<(UnixNano, f64)>> = slots
-                    .iter()
-                    .zip(&self.inputs)
-                    .map(|(slot, input)| &input.series[*slot as usize].pending)
-                    .collect();
-                let (taken, unmatched) =
-                    pair(&queues, self.tolerance_ns, |row| emit(target.clone(), row));
-                self.left.unmatched += unmatched;
-                for ((slot, taken), used) in slots.iter().zip(taken).zip(&mut used) {
-                    let most = used.entry(*slot).or_insert(0);
-                    *most = (*most).max(taken);
-                }
+            for slot in &group[many] {
+                row.clear();
+                row.extend(group.iter().map(|slots| slots[0]));
+                row[many] = *slot;
+                let Some(target) = plan.target(&self.inputs, &row) else { continue };
+                let emit = |values: &[f64], time| emit(&target, values, time);
+                self.left.unmatched += pair(&mut self.inputs, &row, self.tolerance_ns, emit);
             }
         }
-        self.take_out(key, &used);
+        self.take_out(key);
     }
 
     /// Removes used points, and series and resources that wait for nothing any more.
-    fn take_out(&mut self, key: usize, used: &[HashMap<u32, usize>]) {
-        for (input, used) in self.inputs.iter_mut().zip(used) {
-            for (slot, count) in used {
-                input.series[*slot as usize].pending.drain(..*count);
-            }
-        }
+    fn take_out(&mut self, key: usize) {
         let Some(waiting) = self.waiting.get_mut(&key) else { return };
-        for (input, slots) in self.inputs.iter().zip(&mut waiting.slots) {
-            slots.retain(|slot| !input.series[*slot as usize].pending.is_empty());
+        for (input, slots) in self.inputs.iter_mut().zip(&mut waiting.slots) {
+            slots.retain(|slot| {
+                let series = &mut input.series[*slot as usize];
+                series.pending.drain(..std::mem::take(&mut series.consumed));
+                !series.pending.is_empty()
+            });
         }
         if waiting.slots.iter().all(Vec::is_empty) {
             self.waiting.remove(&key);
         }
     }
+}
+
+/// Slots of one row, one per input; rules with up to four inputs need no allocation.
+type RowSlots = SmallVec<[u32; 4]>;
+/// Series that agree on the common keys: slots per input.
+type Group = SmallVec<[SmallVec<[u32; 2]>; 2]>;
+
+/// Uses up all points of a group; gives their number.
+fn give_up(inputs: &mut [Input], group: &Group) -> u64 {
+    let mut count = 0;
+    for (input, slots) in inputs.iter_mut().zip(group) {
+        for slot in slots {
+            let series = &mut input.series[*slot as usize];
+            series.consumed = series.pending.len();
+            count += series.pending.len() as u64;
+        }
+    }
+    count
 }
 
 /// Encoded attributes by key, without those called as one of `fixed`.
@@ -290,10 +299,10 @@ impl Plan {
         Plan { on, widest }
     }
 
-    /// Series that agree on the common keys: per group the slots of each input, none empty.
-    fn groups(&self, inputs: &[Input], slots: &[Vec<u32>]) -> Vec<Vec<Vec<u32>>> {
+    /// Series that agree on the common keys; every group has some of each input.
+    fn groups(&self, inputs: &[Input], slots: &[Vec<u32>]) -> Vec<Group> {
         let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
-        let mut groups: Vec<Vec<Vec<u32>>> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         let mut key = Vec::new();
         for (at, (input, slots)) in inputs.iter().zip(slots).enumerate() {
             for slot in slots {
@@ -306,7 +315,7 @@ impl Plan {
                     Some(place) => *place,
                     None => {
                         places.insert(key.clone(), groups.len());
-                        groups.push(vec![Vec::new(); inputs.len()]);
+                        groups.push(smallvec![SmallVec::new(); inputs.len()]);
                         groups.len() - 1
                     }
                 };
@@ -317,22 +326,15 @@ impl Plan {
         groups
     }
 
-    /// One slot per input and row; `None` when the series could be combined in several ways.
-    fn rows(&self, group: &[Vec<u32>]) -> Option<Vec<Vec<u32>>> {
-        let several = group.iter().filter(|slots| slots.len() > 1).count();
-        let many = match several {
-            0 => 0,
-            1 => group.iter().position(|slots| slots.len() > 1)?,
-            _ => return None,
-        };
-        if several == 1 && self.widest != Some(many) {
-            return None;
+    /// The input whose series make the rows of a group, those of the others being used for each;
+    /// `None` when the series could be combined in several ways.
+    fn many(&self, group: &Group) -> Option<usize> {
+        let mut several = (0..group.len()).filter(|input| group[*input].len() > 1);
+        match (several.next(), several.next()) {
+            (None, _) => Some(0),
+            (Some(many), None) if self.widest == Some(many) => Some(many),
+            _ => None,
         }
-        let row = |slot: &u32| -> Vec<u32> {
-            let pick = |(at, slots): (usize, &Vec<u32>)| if at == many { *slot } else { slots[0] };
-            group.iter().enumerate().map(pick).collect()
-        };
-        Some(group[many].iter().map(row).collect())
     }
 
     /// Whom a row is about: the first input's origin, the widest one's attributes.
@@ -368,19 +370,27 @@ fn put_attr(run: &mut Vec<u8>, attr: &[u8]) {
     run.extend(attr);
 }
 
-/// Pairs waiting points by time. Gives how many of each queue are used up or passed over, and how
-/// many of them found no partner.
+/// Pairs the waiting points of a row by time and notes which are used or passed over. Gives how
+/// many found no partner.
 fn pair(
-    queues: &[&VecDeque<(UnixNano, f64)>],
+    inputs: &mut [Input],
+    row: &[u32],
     tolerance_ns: u64,
-    mut emit: impl FnMut(Row),
-) -> (Vec<usize>, u64) {
-    let mut at = vec![0; queues.len()];
+    mut emit: impl FnMut(&[f64], UnixNano),
+) -> u64 {
+    let series = |i: usize| &inputs[i].series[row[i] as usize];
+    // The longer of two gaps, so that a flush in between does not count; the least of all inputs,
+    // so that a lost point does not either.
+    let gap = (0..row.len()).map(|i| series(i).gaps[0].max(series(i).gaps[1]));
+    let apart_max = gap.filter(|gap| *gap > 0).map(|gap| gap / 2).fold(tolerance_ns, u64::min);
+    let mut at: SmallVec<[usize; 4]> = smallvec![0; row.len()];
+    let mut values: SmallVec<[f64; 4]> = SmallVec::new();
     let mut unmatched = 0;
-    while at.iter().zip(queues).all(|(at, queue)| *at < queue.len()) {
-        let front = |at: &[usize], i: usize| queues[i][at[i]].0;
-        let newest = (0..queues.len()).map(|i| front(&at, i)).max().unwrap_or(0);
-        for (i, queue) in queues.iter().enumerate() {
+    while (0..row.len()).all(|i| at[i] < series(i).pending.len()) {
+        let time = |at: &[usize], i: usize| series(i).pending[at[i]].0;
+        let newest = (0..row.len()).map(|i| time(&at, i)).max().unwrap_or(0);
+        for i in 0..row.len() {
+            let queue = &series(i).pending;
             let nearer = |at: usize| {
                 let next = queue.get(at + 1)?.0;
                 Some(next.abs_diff(newest) <= queue[at].0.abs_diff(newest))
@@ -390,16 +400,21 @@ fn pair(
                 unmatched += 1;
             }
         }
-        let times = || (0..queues.len()).map(|i| front(&at, i));
+        let times = || (0..row.len()).map(|i| time(&at, i));
         let (oldest, newest) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
-        if newest - oldest <= tolerance_ns {
-            let values = at.iter().zip(queues).map(|(at, queue)| queue[*at].1).collect();
-            emit(Row { values, time: newest });
+        if newest - oldest <= apart_max {
+            values.clear();
+            values.extend((0..row.len()).map(|i| series(i).pending[at[i]].1));
+            emit(&values, newest);
             at.iter_mut().for_each(|at| *at += 1);
-        } else if let Some(i) = (0..queues.len()).find(|i| front(&at, *i) == oldest) {
+        } else if let Some(i) = (0..row.len()).find(|i| time(&at, *i) == oldest) {
             at[i] += 1;
             unmatched += 1;
         }
     }
-    (at, unmatched)
+    for (i, slot) in row.iter().enumerate() {
+        let series = &mut inputs[i].series[*slot as usize];
+        series.consumed = series.consumed.max(at[i]);
+    }
+    unmatched
 }

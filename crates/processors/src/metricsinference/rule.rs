@@ -116,9 +116,9 @@ impl Rule {
         if let Some(join) = &mut self.join {
             let (table, rows, gone) = (&mut self.table, &mut self.rows, &mut self.gone);
             let mut no_room = 0;
-            join.drain(|target, row| {
+            join.drain(|target, values, time| {
                 match table.slot(&target.origin, &target.attrs, moment, gone) {
-                    Some(slot) => rows.push(&row.values, row.time, slot),
+                    Some(slot) => rows.push(values, time, slot),
                     None => no_room += 1,
                 }
             });

@@ -90,6 +90,24 @@ fn inputs_in_separate_batches_meet_when_close_in_time() {
 }
 
 #[test]
+fn a_lost_point_does_not_shift_those_that_follow() {
+    let mut subject = subject(SUM);
+    let mut rows = Vec::new();
+    for i in 0..20u64 {
+        // grpc always comes first; http of cycle 7 and grpc of cycle 12 are lost.
+        for (metric, lost, value) in [("grpc", 12, 1000.0 * i as f64), ("http", 7, i as f64)] {
+            if i != lost {
+                let seconds = i * 5 + u64::from(metric == "http");
+                rows.extend(subject.take(&payload(&[("h", metric, "", seconds, value)])));
+            }
+        }
+    }
+    let expected: Vec<f64> =
+        (0..20u32).filter(|i| *i != 7 && *i != 12).map(|i| f64::from(i * 1001)).collect();
+    assert_eq!(rows.iter().map(|p| p.value.as_f64()).collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn the_tolerance_is_the_users() {
     let mut subject = subject(&format!("data_handling: {{timestamp_tolerance: 500}}\n{SUM}"));
     subject.take(&payload(&[("h", "http", "", 0, 1.0)]));
