@@ -145,14 +145,16 @@ pub(crate) struct Bounds {
 /// Evaluates queries within limits; has no state of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
-    /// Bounds of every query.
-    pub limits: Limits,
+    limits: Limits,
 }
 
 impl Engine {
-    /// An engine with these limits.
+    /// An engine with these limits; times among them are brought into their range.
     pub fn new(limits: Limits) -> Self {
-        Engine { limits }
+        let in_range = |ms: i64| ms.clamp(1, TIME_MAX_MS);
+        let (lookback_ms, subquery_step_ms) =
+            (in_range(limits.lookback_ms), in_range(limits.subquery_step_ms));
+        Engine { limits: Limits { lookback_ms, subquery_step_ms, ..limits } }
     }
 
     /// Evaluates `query` at one point in time.
@@ -223,6 +225,10 @@ impl Engine {
         let mut matrix = run.result(&expr, grid)?;
         matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(finish(QueryValue::Matrix(matrix), run.notes, query))
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     fn watch(&self, context: &Context) -> Watch {

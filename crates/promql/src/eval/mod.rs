@@ -72,7 +72,7 @@ impl<'a> Evaluation<'a> {
         bounds: Bounds,
         watch: Watch,
     ) -> Self {
-        let limits = &engine.limits;
+        let limits = engine.limits();
         let notes = Notes::default();
         let (samples, fetched) = (0, HashMap::new());
         let track_resets = false;

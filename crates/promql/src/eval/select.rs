@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::column::{Column, Value, prune};
-use super::range::{RangeInput, RangeSeries};
+use super::range::{RangeInput, RangeSeries, same_times};
 use super::{Evaluated, Evaluation};
 use crate::ast::*;
 use crate::engine::Grid;
@@ -261,7 +261,7 @@ struct InstantPlan {
 
 impl InstantPlan {
     fn fit(&mut self, times: &Arc<[i64]>, grid: Grid, shift: Shift, lookback: i64) {
-        if self.times.as_ref().is_some_and(|known| Arc::ptr_eq(known, times)) {
+        if self.times.as_ref().is_some_and(|known| same_times(known, times)) {
             return;
         }
         self.times = Some(Arc::clone(times));

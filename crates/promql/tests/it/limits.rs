@@ -78,3 +78,23 @@ fn a_selector_written_twice_is_read_once() {
         assert_eq!(source.1.load(Ordering::Relaxed), reads, "{query}");
     }
 }
+
+#[test]
+fn extreme_times_do_not_overflow() {
+    let limits = Limits { lookback_ms: i64::MAX, subquery_step_ms: i64::MIN, ..Limits::default() };
+    let engine = Engine::new(limits);
+    for query in [
+        "m @ 9000000000000000",
+        "m @ -9000000000000000 offset 100y",
+        "rate(m[100y] @ 9007199254740 offset -200y)",
+        "sum_over_time(m[1000ms:]) + sum_over_time(m[1s:1ms] offset 290y)",
+        "m smoothed",
+        "increase(m[1m] anchored)",
+    ] {
+        for time in [0, 1 << 53, -(1 << 53), i64::MAX, i64::MIN] {
+            // Refused or answered: only a panic would be wrong.
+            let _ = engine.instant(&source(), query, time, &Context::default());
+            let _ = engine.range(&source(), query, (time, i64::MAX), 1, &Context::default());
+        }
+    }
+}
