@@ -9,3 +9,6 @@ pub mod attributes;
 pub mod batch;
 pub mod metricsinference;
 pub mod resource;
+
+#[cfg(test)]
+pub(crate) mod testing;
