@@ -1,25 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copying: a small button, and a command with one beside it.
-import { ActionIcon, CopyButton } from "@mantine/core";
+import { ActionIcon } from "@mantine/core";
+import { useEffect, useState } from "react";
+import { copyText } from "../lib/clipboard";
 import styles from "./Copy.module.css";
 import { CheckIcon, CopyIcon } from "./icons";
 import { ScrollRegion } from "./ScrollRegion";
 
+/** How long a button says that it did. */
+const SAID_MS = 1500;
+
 export function Copy({ text, what }: { text: string; what: string }) {
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (!copied) return;
+    const timer = setTimeout(() => setCopied(false), SAID_MS);
+    return () => clearTimeout(timer);
+  }, [copied]);
   return (
-    <CopyButton value={text} timeout={1500}>
-      {({ copied, copy }) => (
-        <ActionIcon
-          variant="subtle"
-          color="gray"
-          size="sm"
-          onClick={copy}
-          aria-label={copied ? "Copied" : `Copy ${what}`}
-        >
-          {copied ? <CheckIcon /> : <CopyIcon />}
-        </ActionIcon>
-      )}
-    </CopyButton>
+    <ActionIcon
+      variant="subtle"
+      color="gray"
+      size="sm"
+      onClick={() => void copyText(text).then(setCopied)}
+      aria-label={copied ? "Copied" : `Copy ${what}`}
+    >
+      {copied ? <CheckIcon /> : <CopyIcon />}
+    </ActionIcon>
   );
 }
 
