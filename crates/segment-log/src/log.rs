@@ -76,7 +76,14 @@ impl Log {
     /// # Errors
     /// [`basics::Kind::Invalid`] when the directory cannot be used, is locked by another process
     /// or was written by a newer version. Damaged records are no error.
-    pub fn open(dir: &Path, options: Options, files: Arc<dyn Files>, clock: Clock) -> Result<Log> {
+    pub fn open(
+        dir: &Path,
+        mut options: Options,
+        files: Arc<dyn Files>,
+        clock: Clock,
+    ) -> Result<Log> {
+        // The open segment is never dropped: it must be small against the cap.
+        options.segment_bytes = options.segment_bytes.min(options.bytes_max / 4);
         let home = Home::enter(files.as_ref(), dir)?;
         let (list, file, torn) = recover(files.as_ref(), dir)?;
         let segments = Segments::new(list, file.clone());

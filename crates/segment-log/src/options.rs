@@ -47,7 +47,8 @@ pub enum Full {
 #[derive(Clone, Debug)]
 pub struct Options {
     /// A segment is closed when the next record would make it larger. 64 MiB: dropping the oldest
-    /// takes a sixteenth of the default cap, and a damaged one can be scanned in 0.1 s.
+    /// takes a sixteenth of the default cap, and a damaged one can be scanned in 0.1 s. At most a
+    /// quarter of [`Options::bytes_max`].
     pub segment_bytes: u64,
     /// Most bytes in all segments. 1 GiB: replay at start stays within seconds.
     pub bytes_max: u64,

@@ -30,6 +30,17 @@ fn a_ring_drops_its_oldest_segments_and_says_so() {
 }
 
 #[test]
+fn a_small_ring_has_small_segments() {
+    let files = TestFiles::new();
+    let log = open(&files, Options { bytes_max: 1000, ..Options::default() });
+    for i in 0..100u8 {
+        append(&log, &[i; 40]);
+    }
+    eventually("the ring is within its bound", || log.stats().bytes <= 1000);
+    assert!(bodies(&log).len() >= 9);
+}
+
+#[test]
 fn a_ring_counts_the_records_of_segments_from_an_earlier_life() {
     let files = TestFiles::new();
     let log = open(&files, small());
