@@ -25,10 +25,42 @@ struct Answer {
 }
 
 impl Evaluation<'_> {
-    pub(super) fn binary(&mut self, expr: &Expr, b: &Binary, grid: Grid) -> Evaluated<Outcome> {
-        let track = self.track_resets && !b.op.is_trim();
-        let left = self.tracking_resets(track, |this| this.eval(&b.left, grid))?;
-        let right = self.tracking_resets(track, |this| this.eval(&b.right, grid))?;
+    /// A chain such as `a + b + c` is a tree as deep as it is long: its left spine is walked in a
+    /// loop, so that the stack does not grow with it.
+    pub(super) fn binary(
+        &mut self,
+        expr: &Expr,
+        binary: &Binary,
+        grid: Grid,
+    ) -> Evaluated<Outcome> {
+        let mut spine = vec![];
+        let (mut node, mut inner, mut track) = (expr, Some(binary), self.track_resets);
+        while let Some(b) = inner {
+            // Trimming needs the buckets.
+            track &= !b.op.is_trim();
+            spine.push((node, b, track));
+            node = &b.left;
+            inner = match &node.kind {
+                ExprKind::Binary(b) => Some(b),
+                _ => None,
+            };
+        }
+        let mut left = self.tracking_resets(track, |this| this.eval(node, grid))?;
+        for (expr, b, track) in spine.into_iter().rev() {
+            let right = self.tracking_resets(track, |this| this.eval(&b.right, grid))?;
+            left = self.combine(expr, b, left, right, grid)?;
+        }
+        Ok(left)
+    }
+
+    fn combine(
+        &mut self,
+        expr: &Expr,
+        b: &Binary,
+        left: Outcome,
+        right: Outcome,
+        grid: Grid,
+    ) -> Evaluated<Outcome> {
         let columns = match (left, right) {
             (Outcome::Scalar(left), Outcome::Scalar(right)) => {
                 let values = left.into_iter().zip(right).map(|(l, r)| b.op.apply(l, r));

@@ -98,3 +98,26 @@ fn extreme_times_do_not_overflow() {
         }
     }
 }
+
+#[test]
+fn the_deepest_query_fits_a_small_stack() {
+    let queries = [
+        format!("{}m{}", "abs(".repeat(98), ")".repeat(98)),
+        format!("{}m{}", "(-".repeat(32), ")".repeat(32)),
+        format!("m{}", " + m".repeat(499)),
+        format!("m{}", " and m".repeat(499)),
+        format!("{}m{}", "sum by (i) (".repeat(98), ")".repeat(98)),
+        format!("{}m{}", "max_over_time(".repeat(98), "[1s:1s])".repeat(98)),
+    ];
+    let run = move || {
+        for query in queries {
+            let expr = promql::parse(&query).unwrap_or_else(|e| panic!("{e}: {query}"));
+            assert!(promql::parse(&expr.to_string()).is_ok());
+            let result = Engine::default().instant(&source(), &query, 5_000, &Context::default());
+            assert!(result.is_ok(), "{query}: {result:?}");
+        }
+    };
+    // What a worker thread of the runtime has.
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run);
+    assert!(thread.expect("a thread can be started").join().is_ok());
+}
