@@ -349,6 +349,7 @@ fn duration_at(bytes: &[u8]) -> Option<(Option<f64>, usize)> {
 }
 
 /// Seconds of a whole duration text such as `1h30m` or `5s`.
+#[cfg(feature = "testing")]
 pub(crate) fn parse_duration(text: &str) -> Option<f64> {
     match duration_at(text.as_bytes())? {
         (seconds, len) if len == text.len() => seconds,

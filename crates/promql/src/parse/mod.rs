@@ -17,7 +17,9 @@ mod tests;
 use std::fmt;
 
 use lexer::{Tok, Token, lex};
-pub(crate) use lexer::{UNITS, parse_duration, parse_number};
+#[cfg(feature = "testing")]
+pub(crate) use lexer::parse_duration;
+pub(crate) use lexer::{UNITS, parse_number};
 
 use crate::ast::*;
 use crate::functions::Function;
