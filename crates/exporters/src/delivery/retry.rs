@@ -44,6 +44,9 @@ impl Worker {
             if !settings.max_elapsed.is_zero() && begun.elapsed() + wait > settings.max_elapsed {
                 return Err(error.within("no more retries left"));
             }
+            if *self.stopping.borrow() {
+                return Err(error.within("stopping, not tried again"));
+            }
             tracing::info!(exporter = %self.id, interval = ?wait, "Exporting failed. Will retry the request after interval. {error}");
             let mut stopping = self.stopping.clone();
             tokio::select! {

@@ -5,3 +5,4 @@ mod contract;
 mod embedded_store;
 mod otlp;
 mod support;
+mod yaml;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What stands in YAML: the samples of the READMEs load, mistakes are told at their place.
+
+use otlp_wire::Signal;
+use pipeline::Components;
+use pipeline::component::{ExporterFactory, Factory};
+use pipeline::config::{ComponentConfig, Environment, Input, decode, load};
+use serde::Deserialize;
+
+/// The other end of the pipelines here.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Nothing {}
+
+impl ComponentConfig for Nothing {}
+
+fn components() -> Components {
+    Components {
+        receivers: vec![Factory {
+            kind: "nothing",
+            aliases: &[],
+            signals: &Signal::ALL,
+            summary: "",
+            decode: decode::<Nothing>,
+            build: |_, _| Err(basics::Error::invalid("is not built")),
+        }],
+        exporters: FACTORIES.map(|factory| factory()).into(),
+        ..Components::default()
+    }
+}
+
+/// The mistakes in `yaml`, one a line, each beginning with its path.
+fn mistakes(yaml: &str, exporters: &str) -> Vec<String> {
+    let text = format!(
+        "receivers: {{nothing: }}\n{yaml}\nservice: {{pipelines: {{metrics: {{receivers: [nothing], exporters: [{exporters}]}}}}}}"
+    );
+    let input = Input { configs: vec![format!("yaml:{text}")], ..Input::default() };
+    match load(&input, &components(), Environment::process()) {
+        Ok(_) => Vec::new(),
+        Err(diagnostics) => diagnostics.error_lines(),
+    }
+}
+
+fn sample(readme: &'static str) -> &'static str {
+    let fenced = readme.split("```yaml").nth(1).and_then(|rest| rest.split("```").next());
+    fenced.expect("a sample")
+}
+
+const FACTORIES: [fn() -> ExporterFactory; 5] = [
+    exporters::otlp::factory,
+    exporters::otlphttp::factory,
+    exporters::debug::factory,
+    exporters::prometheusremotewrite::factory,
+    exporters::embedded_store::factory,
+];
+
+#[test]
+fn the_readmes_samples_load() {
+    for (name, readme) in [
+        ("otlp", include_str!("../../src/otlp/README.md")),
+        ("otlphttp", include_str!("../../src/otlphttp/README.md")),
+        ("debug", include_str!("../../src/debug/README.md")),
+        ("prometheusremotewrite", include_str!("../../src/prometheusremotewrite/README.md")),
+        ("embedded_store", include_str!("../../src/embedded_store/README.md")),
+    ] {
+        assert_eq!(mistakes(sample(readme), name), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn mistakes_are_told_with_what_would_be_right() {
+    for (exporter, told) in [
+        ("otlp: {endpoint: 'a:1'}", "TLS is not supported yet"),
+        ("otlp: {tls: {insecure: true}}", "requires a non-empty"),
+        (
+            "otlp: {endpoint: 'a:1', tls: {insecure: true}, sending_queue: {storage: x}}",
+            "persistent queue is not supported yet",
+        ),
+        (
+            "otlp: {endpoint: 'a:1', tls: {insecure: true}, headers: {'a b': c}}",
+            "not a valid HTTP header",
+        ),
+        ("otlphttp: {}", "at least one endpoint must be specified"),
+        ("otlphttp: {endpoint: 'https://a'}", "TLS is not supported yet"),
+        ("otlphttp: {traces_endpoint: a}", "is not a URL such as http://host:4318"),
+        ("otlphttp: {endpoint: 'http://a', compresion: gzip}", "unknown key \"compresion\""),
+        ("debug: {verbosity: loud}", "verbosity level \"loud\" is not supported"),
+        ("logging: {loglevel: loud}", "is not one of debug, info"),
+        ("prometheusremotewrite: {}", "endpoint must be specified"),
+        (
+            "prometheusremotewrite: {endpoint: 'http://a', remote_write_queue: {queue_size: 0}}",
+            "a 0 size queue will drop all the data",
+        ),
+        (
+            "prometheusremotewrite: {endpoint: 'http://a', translation_strategy: NoTranslation}",
+            "remote write 1.0 needs names without UTF-8",
+        ),
+        ("embedded_store: {durability: maybe}", "is none of sync, interval, none"),
+        ("embedded_store: {retention: {time: 0s}}", "must be greater than zero"),
+    ] {
+        let name = exporter.split(':').next().expect("a name");
+        let found = mistakes(&format!("exporters: {{{exporter}}}"), name);
+        assert!(found.iter().any(|line| line.contains(told)), "{exporter}: {found:?}");
+    }
+}
