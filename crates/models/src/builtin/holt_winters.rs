@@ -6,6 +6,9 @@
 //! the smoothing gains follow the time since the last point: a gain is stated per slot, a point
 //! that comes after `n` slots moves the state by `1 - (1 - gain)^n`.
 //!
+//! The season is a line between the middles of slots. Errors that resemble the one before (a wave
+//! finer than a slot, a level on the move) are foreseen by their correlation, which is measured.
+//!
 //! Phases of a series: *cold* (fewer than `min_points`: nothing is answered), *learning* (damped
 //! trend only, faster; slot means are gathered), *seasonal* (from one full season on). Points not newer
 //! than the last one are counted as late and change nothing.
@@ -14,8 +17,9 @@
 //! forecast and value compare at the same timestamp. With a horizon `h` it answers the value
 //! expected `h` after the point.
 //!
-//! Bounds: 56 B + 4 B per slot and series (296 B at 60 slots). Deterministic: no clock, no
-//! randomness. Source: Hyndman et al., Forecasting with Exponential Smoothing, 2008, ch. 2 and 6.
+//! Bounds: 80 B + 4 B per slot and series (320 B at 60 slots). Deterministic: no clock, no
+//! randomness. Source: Hyndman et al., Forecasting with Exponential Smoothing, 2008, ch. 2 and 6;
+//! the error term: Taylor, Short-term electricity demand forecasting, 2003.
 
 use crate::{Model, Outputs, Params, Rows};
 use basics::{Error, Result};
@@ -23,6 +27,8 @@ use std::time::Duration;
 
 /// Series per block of state: blocks are added one by one, so growth copies nothing.
 const BLOCK: usize = 1024;
+/// Largest correlation of successive errors believed: beyond it an error would hardly fade.
+const CORRELATION_MAX: f64 = 0.98;
 /// Distinct times between points whose gains are kept ready; a power of two.
 const GAINS: usize = 64;
 /// Smallest weight of a new squared error: the variance remembers about 100 points.
@@ -76,6 +82,12 @@ struct Head {
     trend: f64,
     /// Mean squared error of the forecast of the next point.
     variance: f64,
+    /// The same of level, trend and season alone, without what the last error tells.
+    plain_variance: f64,
+    /// Mean product of such an error and the one before.
+    covariance: f64,
+    /// The last such error.
+    error: f64,
     /// First value; while learning, season entries are relative to it so that f32 keeps detail.
     base: f64,
     first_ns: u64,
@@ -224,16 +236,19 @@ fn step(
     y: f64,
     now: u64,
 ) -> Option<(f64, f64)> {
-    let slot = (now / settings.slot_ns) as usize % settings.slots;
+    let place = Place::new(settings, now);
     if head.points == 0 {
         *head = Head { level: y, base: y, first_ns: now, last_ns: now, points: 1, ..*head };
-        season[slot] = 0.0;
+        season[place.slot] = 0.0;
         return None;
     }
+    let slot_gap = gains.seasonal.gap;
     let gains = if head.seasonal { &gains.seasonal } else { &gains.learning };
-    let expected = head.level + gains.run * head.trend + entry(head, season, slot);
+    let plain = head.level + gains.run * head.trend + entry(head, season, place);
+    let expected = plain + head.correlation() * head.error;
     let half = settings.z * head.variance.sqrt();
-    let error = y - expected;
+    let error = y - plain;
+    head.score(error, y - expected);
 
     let level_gain = gains.level.max(1.0 / (f64::from(head.points) + 1.0));
     head.level += gains.run * head.trend + level_gain * error;
@@ -242,19 +257,15 @@ fn step(
     let seasons =
         (now / settings.slot_ns - head.first_ns / settings.slot_ns) / settings.slots as u64;
     match (head.seasonal, seasons) {
-        (false, 0) => gather_season(head, season, slot, y),
-        (false, _) => start_season(settings, head, season, slot, y),
+        (false, 0) => gather_season(head, season, place, slot_gap, y),
+        (false, _) => start_season(settings, head, season, place.slot, y),
         (true, _) => {
             // The second visit weighs a half, the third a third, until gamma is more.
             let young = gains.gap.min(1.0) / (seasons as f64 + 1.0);
             let change = gains.season.max(young) * (1.0 - level_gain) * error;
-            let old = if season[slot].is_nan() { 0.0 } else { season[slot] };
-            season[slot] = old + change as f32;
+            learn_season(season, place, change);
         }
     }
-    let weight = (1.0 / (f64::from(head.errors) + 1.0)).max(ERROR_WEIGHT_MIN);
-    head.variance += weight * (error * error - head.variance);
-    head.errors = head.errors.saturating_add(1);
     head.points = head.points.saturating_add(1);
     head.last_ns = now;
 
@@ -264,23 +275,90 @@ fn step(
     if settings.horizon_ns == 0 {
         return Some((expected, half));
     }
-    let target = (now + settings.horizon_ns) / settings.slot_ns;
-    let ahead = entry(head, season, target as usize % settings.slots);
+    let ahead = entry(head, season, Place::new(settings, now + settings.horizon_ns));
     let centre = head.level + gains.run_horizon * head.trend + ahead;
-    Some((centre, settings.z * (head.variance * gains.spread).sqrt()))
+    Some((centre, settings.z * (head.plain_variance * gains.spread).sqrt()))
 }
 
-/// What the season adds in `slot`; nothing while it is unknown.
-fn entry(head: &Head, season: &[f32], slot: usize) -> f64 {
-    let value = f64::from(season[slot]);
-    if head.seasonal && !value.is_nan() { value } else { 0.0 }
+impl Head {
+    /// Correlation of an error with the one before, as far as it is known; never negative.
+    fn correlation(&self) -> f64 {
+        if self.plain_variance > 0.0 {
+            (self.covariance / self.plain_variance).clamp(0.0, CORRELATION_MAX)
+        } else {
+            0.0
+        }
+    }
+
+    /// Takes the error of the state alone and the error of the forecast into the statistics.
+    fn score(&mut self, plain: f64, forecast: f64) {
+        let weight = (1.0 / (f64::from(self.errors) + 1.0)).max(ERROR_WEIGHT_MIN);
+        self.variance += weight * (forecast * forecast - self.variance);
+        self.plain_variance += weight * (plain * plain - self.plain_variance);
+        self.covariance += weight * (plain * self.error - self.covariance);
+        self.error = plain;
+        self.errors = self.errors.saturating_add(1);
+    }
 }
 
-/// While learning, a slot holds the recent mean of its values relative to the first value ever.
-fn gather_season(head: &Head, season: &mut [f32], slot: usize, y: f64) {
+/// Where a time lies in the season: between the middles of two slots.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The slot it is in, and how far, 0 to 1.
+    slot: usize,
+    phase: f64,
+    /// The slots whose middles are around it.
+    before: usize,
+    after: usize,
+    /// Weight of `after`.
+    share: f64,
+}
+
+impl Place {
+    fn new(settings: &Settings, time: u64) -> Self {
+        let slot = (time / settings.slot_ns) as usize % settings.slots;
+        let phase = (time % settings.slot_ns) as f64 / settings.slot_ns as f64;
+        let other = |by: usize| (slot + by) % settings.slots;
+        if phase < 0.5 {
+            let before = other(settings.slots - 1);
+            Place { slot, phase, before, after: slot, share: phase + 0.5 }
+        } else {
+            Place { slot, phase, before: slot, after: other(1), share: phase - 0.5 }
+        }
+    }
+}
+
+/// What the season adds at `place`, on the line between two slots; nothing while it is unknown.
+fn entry(head: &Head, season: &[f32], place: Place) -> f64 {
+    if !head.seasonal {
+        return 0.0;
+    }
+    let (before, after) = (f64::from(season[place.before]), f64::from(season[place.after]));
+    match (before.is_nan(), after.is_nan()) {
+        (false, false) => before + place.share * (after - before),
+        (false, true) => before,
+        (true, false) => after,
+        (true, true) => 0.0,
+    }
+}
+
+/// Changes the season by `change` at `place`, dealt to the two slots around it.
+fn learn_season(season: &mut [f32], place: Place, change: f64) {
+    let (before, after) = (1.0 - place.share, place.share);
+    let norm = before * before + after * after;
+    for (slot, share) in [(place.before, before), (place.after, after)] {
+        let old = if season[slot].is_nan() { 0.0 } else { season[slot] };
+        season[slot] = old + (change * share / norm) as f32;
+    }
+}
+
+/// While learning, a slot holds the mean of its values relative to the first value ever. `gap` is
+/// the time between two points in slots.
+fn gather_season(head: &Head, season: &mut [f32], place: Place, gap: f64, y: f64) {
     let offset = (y - head.base) as f32;
-    let old = season[slot];
-    season[slot] = if old.is_nan() { offset } else { old + 0.5 * (offset - old) };
+    let old = season[place.slot];
+    let weight = (gap / (place.phase + gap)).min(1.0) as f32;
+    season[place.slot] = if old.is_nan() { offset } else { old + weight * (offset - old) };
 }
 
 /// Turns the slot values gathered while learning into a season around its own mean.
@@ -305,6 +383,7 @@ fn start_season(settings: &Settings, head: &mut Head, season: &mut [f32], slot: 
     head.level = head.base + mean + drift;
     head.trend = drift / settings.slots as f64;
     head.seasonal = true;
+    head.error = 0.0;
     // The errors of the trend alone say little about the errors from here on.
     head.errors = head.errors.min(10);
 }

@@ -145,6 +145,21 @@ fn an_hourly_wave_is_forecast_better_than_by_repeating_the_last_hour() {
 }
 
 #[test]
+fn a_wave_of_a_few_slots_is_forecast_better_than_by_the_last_value() {
+    let mut model = HoltWinters::new(&Params::default()).unwrap();
+    let points = wave(5, 6).map(|(time, y)| {
+        let angle = (time / SECOND) as f64 / 300.0 * std::f64::consts::TAU;
+        (time, y + 10.0 * angle.sin())
+    });
+    let answers = run(&mut model, points);
+    let (mae, coverage) = quality(&answers, 2 * 720);
+    let last: Vec<[f64; 4]> = answers.windows(2).map(|w| [w[1][0], w[0][0], 0.0, 0.0]).collect();
+    let (last_mae, _) = quality(&last, 2 * 720);
+    assert!(mae < 0.9 * last_mae, "{mae} against {last_mae}");
+    assert!((0.93..=0.975).contains(&coverage), "coverage {coverage}");
+}
+
+#[test]
 fn a_growing_series_keeps_its_forecast_through_the_season_change() {
     let mut model = HoltWinters::new(&Params::default()).unwrap();
     let mut noise = noise(7);

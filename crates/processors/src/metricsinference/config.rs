@@ -151,7 +151,7 @@ pub enum DataMode {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct StateConfig {
-    /// Most series a rule keeps; the longest unseen go first. The default is 300 MB of
+    /// Most series a rule keeps; the longest unseen go first. The default is 320 MB of
     /// Holt-Winters state at 60 slots.
     pub max_series: usize,
     /// A series unseen for this long is forgotten. Default 1h.
