@@ -19,9 +19,11 @@ pub fn explain(error: &basics::Error) -> Option<String> {
         cause = cause?.source();
     }
     let port = port_in(error.message())?;
-    Some(match owner(port) {
-        Some(owner) => format!("port {port} is in use by {owner}"),
-        None => format!("port {port} is in use by another process"),
+    // What was started has been stopped: a port that is free now was ours.
+    Some(match listener(port).map(|inode| owner(&inode)) {
+        Some(Some(owner)) => format!("port {port} is in use by {owner}"),
+        Some(None) => format!("port {port} is in use by another user's process"),
+        None => format!("port {port} is used twice in this configuration"),
     })
 }
 
@@ -33,12 +35,16 @@ fn port_in(message: &str) -> Option<u16> {
         .find_map(|digits| digits.parse().ok())
 }
 
-/// `name (pid 123)` of the process that listens on `port`.
-fn owner(port: u16) -> Option<String> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
+/// The inode of the socket that listens on `port`.
+fn listener(port: u16) -> Option<String> {
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
         let table = std::fs::read_to_string(table).ok()?;
         table.lines().find_map(|line| listening_inode(line, port)).map(str::to_owned)
-    })?;
+    })
+}
+
+/// `name (pid 123)` of the process that has the socket open.
+fn owner(inode: &str) -> Option<String> {
     let socket = format!("socket:[{inode}]");
     let processes = std::fs::read_dir("/proc").ok()?.flatten();
     processes.map(|entry| entry.path()).find_map(|process| {
@@ -82,6 +88,17 @@ mod tests {
         let expected = format!("port {} is in use by ", address.port());
         assert!(explained.starts_with(&expected), "{explained}");
         assert!(explained.contains(&format!("(pid {})", std::process::id())), "{explained}");
+    }
+
+    #[test]
+    fn a_port_that_is_free_again_was_our_own() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let taken = std::net::TcpListener::bind(address).expect_err("taken");
+        drop(listener);
+        let error = basics::Error::invalid(format!("cannot listen on {address}")).caused_by(taken);
+        let expected = format!("port {} is used twice in this configuration", address.port());
+        assert_eq!(explain(&error), Some(expected));
     }
 
     #[test]
