@@ -9,6 +9,3 @@ pub mod attributes;
 pub mod batch;
 pub mod metricsinference;
 pub mod resource;
-
-#[cfg(test)]
-pub(crate) mod testing;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What stands in YAML: the samples of the READMEs load, mistakes are told at their place.
+//! What stands in YAML: mistakes are told at their place.
 
 use otlp_wire::Signal;
 use pipeline::Components;
@@ -41,11 +41,6 @@ fn mistakes(yaml: &str, exporters: &str) -> Vec<String> {
     }
 }
 
-fn sample(readme: &'static str) -> &'static str {
-    let fenced = readme.split("```yaml").nth(1).and_then(|rest| rest.split("```").next());
-    fenced.expect("a sample")
-}
-
 const FACTORIES: [fn() -> ExporterFactory; 5] = [
     exporters::otlp::factory,
     exporters::otlphttp::factory,
@@ -53,19 +48,6 @@ const FACTORIES: [fn() -> ExporterFactory; 5] = [
     exporters::prometheusremotewrite::factory,
     exporters::embedded_store::factory,
 ];
-
-#[test]
-fn the_readmes_samples_load() {
-    for (name, readme) in [
-        ("otlp", include_str!("../../src/otlp/README.md")),
-        ("otlphttp", include_str!("../../src/otlphttp/README.md")),
-        ("debug", include_str!("../../src/debug/README.md")),
-        ("prometheusremotewrite", include_str!("../../src/prometheusremotewrite/README.md")),
-        ("embedded_store", include_str!("../../src/embedded_store/README.md")),
-    ] {
-        assert_eq!(mistakes(sample(readme), name), Vec::<String>::new(), "{name}");
-    }
-}
 
 #[test]
 fn mistakes_are_told_with_what_would_be_right() {

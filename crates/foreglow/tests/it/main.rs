@@ -6,4 +6,5 @@ mod bad_input;
 mod configurations;
 mod crash;
 mod process;
+mod readmes;
 mod running;

@@ -84,9 +84,3 @@ fn what_no_action_changes_keeps_its_bytes() {
     let after = edited::<Config>(yaml, build, &payload);
     assert_eq!(after.bytes().as_ptr(), payload.bytes().as_ptr());
 }
-
-#[test]
-fn the_sample_of_the_readme_is_right() {
-    let sample = crate::testing::sample(include_str!("README.md"));
-    assert_eq!(from_yaml::<Config>(&sample).err(), None, "{sample}");
-}

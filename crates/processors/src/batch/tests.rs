@@ -221,9 +221,3 @@ fn numbered(next: &mut u64, items: u32) -> Payload {
     }
     w.finish()
 }
-
-#[test]
-fn the_sample_of_the_readme_is_right() {
-    let sample = crate::testing::sample(include_str!("README.md"));
-    assert_eq!(from_yaml::<Config>(&sample).err(), None, "{sample}");
-}

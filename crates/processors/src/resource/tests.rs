@@ -44,9 +44,3 @@ fn a_list_without_actions_is_a_mistake() {
     let errors = from_yaml::<Config>("attributes: [{key: a, action: sort}]").unwrap_err();
     assert!(errors.contains("attributes[0]"), "{errors}");
 }
-
-#[test]
-fn the_sample_of_the_readme_is_right() {
-    let sample = crate::testing::sample(include_str!("README.md"));
-    assert_eq!(from_yaml::<Config>(&sample).err(), None, "{sample}");
-}

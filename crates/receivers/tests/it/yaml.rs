@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What stands in YAML: the samples of the READMEs load, mistakes are told at their place.
+//! What stands in YAML: mistakes are told at their place.
 
 use otlp_wire::Signal;
 use pipeline::Components;
@@ -41,24 +41,8 @@ fn mistakes(yaml: &str, receiver: &str) -> Vec<String> {
     }
 }
 
-fn sample(readme: &'static str) -> &'static str {
-    let fenced = readme.split("```yaml").nth(1).and_then(|rest| rest.split("```").next());
-    fenced.expect("a sample")
-}
-
 const FACTORIES: [fn() -> ReceiverFactory; 3] =
     [receivers::otlp::factory, receivers::hostmetrics::factory, receivers::prometheus::factory];
-
-#[test]
-fn the_readmes_samples_load() {
-    for (name, readme) in [
-        ("otlp", include_str!("../../src/otlp/README.md")),
-        ("hostmetrics", include_str!("../../src/hostmetrics/README.md")),
-        ("prometheus", include_str!("../../src/prometheus/README.md")),
-    ] {
-        assert_eq!(mistakes(sample(readme), name), Vec::<String>::new(), "{name}");
-    }
-}
 
 #[test]
 fn mistakes_are_told_with_what_would_be_right() {
