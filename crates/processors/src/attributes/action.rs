@@ -5,7 +5,7 @@
 //! ones before it did. Values keep their types. Source: the Go collector's `internal/coreinternal/
 //! attraction`, reference section 5.3.
 
-use otlp_wire::{AnyValue, AttrsMut, Put};
+use otlp_wire::{AnyValue, AttrsMut, IntoAny, Put};
 use pipeline::config::Checker;
 use prost::Message;
 use regex::Regex;
@@ -269,23 +269,32 @@ impl Keys {
     }
 }
 
-/// Lower-case hex SHA-256 of the value's bytes; empty for empty, list and map values.
-fn hashed(value: AnyValue<'_>) -> String {
+/// Lower-case hex of a digest, or nothing; on the stack, since it is made for every element.
+struct Hex([u8; 64], usize);
+
+impl IntoAny for Hex {
+    fn as_any(&self) -> AnyValue<'_> {
+        // Hex digits are UTF-8.
+        AnyValue::Str(std::str::from_utf8(&self.0[..self.1]).unwrap_or_default())
+    }
+}
+
+/// SHA-256 of the value's bytes; nothing for empty, list and map values.
+fn hashed(value: AnyValue<'_>) -> Hex {
     let digest = match value {
-        AnyValue::Str("") => return String::new(),
-        AnyValue::Str(text) => Sha256::digest(text),
+        AnyValue::Str(text) if !text.is_empty() => Sha256::digest(text),
         AnyValue::Bool(value) => Sha256::digest([u8::from(value)]),
         AnyValue::Int(value) => Sha256::digest(value.to_le_bytes()),
         AnyValue::Double(value) => Sha256::digest(value.to_bits().to_le_bytes()),
-        _ => return String::new(),
+        _ => return Hex([0; 64], 0),
     };
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(64);
-    for byte in digest {
-        text.push(char::from(HEX[usize::from(byte >> 4)]));
-        text.push(char::from(HEX[usize::from(byte & 15)]));
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(digest) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
-    text
+    Hex(text, 64)
 }
 
 fn extract(key: &str, pattern: &Regex, groups: &[String], attrs: &mut AttrsMut<'_>) {
