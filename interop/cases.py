@@ -303,9 +303,10 @@ def browser(stack):
         peers.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=web)
     server = stack.foreglow(command=["demo"])
     wait_for("demo data", lambda: server.value("count(http_server_request_duration_seconds_count)"))
-    shots = stack.folder / "shots"
-    done = subprocess.run(["node", str(web / "e2e" / "smoke.mjs")], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "BASE_URL": server.page, "SHOTS": str(shots), "CHROMIUM": str(chromium)})
+    wait_for("predictions", lambda: server.value("count(system_cpu_utilization_predicted)"))
+    done = subprocess.run(["node", str(web / "e2e" / "smoke.mjs"), "--shots", str(stack.folder / "shots")],
+                          capture_output=True, text=True, timeout=400,
+                          env={**os.environ, "BASE_URL": server.page, "CHROMIUM": str(chromium)})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout.strip().splitlines()[-1]
 

@@ -195,7 +195,7 @@ fn yaml(row: &Row, port: u16, sink: u16) -> String {
     };
     format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}', max_recv_msg_size_mib: 64}}}}}}}}
-{}exporters: {{otlp: {{endpoint: '127.0.0.1:{sink}', tls: {{insecure: true}}, compression: none, sending_queue: {{queue_size: 10000}}}}}}
+{}exporters: {{otlp: {{endpoint: '127.0.0.1:{sink}', tls: {{insecure: true}}, compression: none}}}}
 service:
   telemetry: {{metrics: {{level: none}}}}
   pipelines:
