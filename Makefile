@@ -27,5 +27,6 @@ web: ## builds the dashboard that the binary embeds
 
 bench: ## whole processes beside their peers, same input
 	cargo build --release --package foreglow --package bench
-	cargo run --release --package bench -- collectors
+	mkdir -p bench/results
+	cargo run --release --package bench -- collectors --out bench/results/collectors-$$(date +%F).json
 	cargo run --release --package bench -- stack

@@ -18,9 +18,12 @@ pub struct Options {
     /// Our binary.
     #[arg(long, default_value = "target/release/foreglow")]
     foreglow: PathBuf,
-    /// The Go collector; `make interop` builds one into its cache.
+    /// The Go collector; when not given, the one that `make interop` built into its cache.
     #[arg(long)]
     otelcol: Option<PathBuf>,
+    /// Measure us alone, without a peer.
+    #[arg(long)]
+    alone: bool,
     /// Items per run in millions.
     #[arg(long, default_value_t = 2.0)]
     millions: f64,
@@ -67,8 +70,10 @@ const ROWS: &[Row] = &[
 /// Runs every row for every contender and prints the table.
 pub async fn run(options: Options) -> Result<()> {
     let mut contenders: Vec<(&'static str, &Path)> = vec![("foreglow", &options.foreglow)];
-    if let Some(otelcol) = &options.otelcol {
-        contenders.push(("otelcol", otelcol));
+    let otelcol = options.otelcol.clone().unwrap_or_else(cached_otelcol);
+    if !options.alone {
+        ensure!(otelcol.exists(), "{} is not there: `make interop` builds it", otelcol.display());
+        contenders.push(("otelcol", &otelcol));
     }
     let sink = Sink::start().await?;
     let scratch = std::env::temp_dir().join(format!("foreglow-bench-{}", std::process::id()));
@@ -120,6 +125,17 @@ pub async fn run(options: Options) -> Result<()> {
     }
     std::fs::remove_dir_all(&scratch)?;
     Ok(())
+}
+
+/// Where `interop/peers.py` puts the Go collector.
+fn cached_otelcol() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = set("FOREGLOW_INTEROP_CACHE").unwrap_or_else(|| {
+        let base =
+            set("XDG_CACHE_HOME").unwrap_or_else(|| set("HOME").unwrap_or_default().join(".cache"));
+        base.join("foreglow-interop")
+    });
+    cache.join("bin/otelcol")
 }
 
 async fn measure(
