@@ -16,9 +16,9 @@ mod tests;
 
 use std::fmt;
 
-use lexer::{Tok, Token, lex};
 #[cfg(feature = "testing")]
 pub(crate) use lexer::parse_duration;
+use lexer::{Tok, Token, lex};
 pub(crate) use lexer::{UNITS, parse_number};
 
 use crate::ast::*;
