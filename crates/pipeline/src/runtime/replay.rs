@@ -9,19 +9,25 @@
 //! Bounds: [`READ_AHEAD`] records in memory beside those the pipelines hold.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use basics::Clock;
 use otlp_wire::Payload;
 use segment_log::{Log, Position, Stored};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::chain::Chain;
 use super::door::{in_flight, signal_of};
+use crate::ack::Token;
 use crate::batch::{Batch, Meta};
 use crate::telemetry::{Counter, Telemetry};
 
 /// Records read ahead of the pipelines: enough to overlap disk and work; one is 64 MiB at most.
 const READ_AHEAD: usize = 4;
+
+/// Longest wait for what stages hold when the log has been read: receivers start after it, so a
+/// `batch` of a minute must not keep them closed.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// What is counted while replaying.
 struct Tally {
@@ -51,14 +57,25 @@ pub(crate) async fn replay(
     let started = clock.monotonic();
     tracing::info!(bytes = end.0.saturating_sub(log.oldest().0), "replaying the log");
     let mut records = read(log.clone(), end);
+    // Runs when the last holder of the last batch has settled, stages' queues included.
+    let (settled, all_settled) = oneshot::channel();
+    let last = Token::new(move |_| {
+        // Nobody listens after the deadline.
+        let _ = settled.send(());
+    });
     while let Some(record) = records.recv().await {
         match batch_of(&record, chains) {
-            Some((chain, batch)) => {
+            Some((chain, mut batch)) => {
                 tally.items.add(batch.items());
+                batch.acks.add(last.clone());
                 enter(&chain, batch, &record).await;
             }
             None => tally.skipped.inc(),
         }
+    }
+    drop(last);
+    if tokio::time::timeout(SETTLE_MAX, all_settled).await.is_err() {
+        tracing::info!("stages still hold a part of what was replayed");
     }
     tracing::info!(
         items = tally.items.get(),
