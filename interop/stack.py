@@ -99,6 +99,8 @@ class Stack(contextlib.ExitStack):
     def foreglow(self, config=None, sets=(), name="foreglow", data=None, command=()):
         """The binary under test. Without `config` the built-in stack, on free ports."""
         server = Server(self.folder / (data or f"{name}-data"))
+        if "demo" in command:
+            command = [*command, "--endpoint", f"http://127.0.0.1:{server.http_port}"]
         command = [binary(), *command, "--data", server.data, "--listen", f"127.0.0.1:{server.page_port}"]
         if config is None:
             command += [

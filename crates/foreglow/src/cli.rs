@@ -55,6 +55,9 @@ pub enum Command {
 /// How the demo sends.
 #[derive(Clone, Debug, Args)]
 pub struct Demo {
+    /// Where to send by OTLP/HTTP; follow a receiver that was moved with --set.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
+    pub endpoint: String,
     /// Seconds between two sendings.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub interval: u64,

@@ -60,9 +60,9 @@ fn cannot_start(error: &basics::Error) -> anyhow::Error {
 async fn send_demo(demo: Demo, is_first_start: bool) {
     let backfill = if is_first_start { demo.backfill * 60 } else { 0 };
     let options = demo::Options {
+        endpoint: demo.endpoint,
         interval: Duration::from_secs(demo.interval),
         backfill: Duration::from_secs(backfill),
-        ..demo::Options::default()
     };
     if let Err(error) = demo::run(options, std::future::pending()).await {
         tracing::error!("demo telemetry ended: {error:#}");
