@@ -58,7 +58,15 @@ struct Row {
 const ROWS: &[Row] = &[
     Row { name: "pass-through", processors: "", chain: "" },
     Row {
-        name: "resource+attributes",
+        name: "resource+attributes, no hash",
+        processors: "processors:
+  resource: {attributes: [{key: deployment.region, value: eu-west-1, action: upsert}]}
+  attributes: {actions: [{key: team, value: shop, action: insert}, {key: thread.name, action: delete}]}
+",
+        chain: "processors: [resource, attributes], ",
+    },
+    Row {
+        name: "resource+attributes with SHA-256",
         processors: "processors:
   resource: {attributes: [{key: deployment.region, value: eu-west-1, action: upsert}]}
   attributes: {actions: [{key: team, value: shop, action: insert}, {key: enduser.id, action: hash}, {key: thread.name, action: delete}]}
@@ -125,6 +133,15 @@ pub async fn run(options: Options) -> Result<()> {
     }
     std::fs::remove_dir_all(&scratch)?;
     Ok(())
+}
+
+/// What `program --version` says.
+fn version(program: &Path) -> String {
+    let output = std::process::Command::new(program).arg("--version").output();
+    output.map_or_else(
+        |error| error.to_string(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
 }
 
 /// Where `interop/peers.py` puts the Go collector.
