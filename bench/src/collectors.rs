@@ -127,8 +127,10 @@ pub async fn run(options: Options) -> Result<()> {
         }
     }
     if let Some(out) = &options.out {
-        let record =
-            serde_json::json!({ "machine": machine(), "millions": options.millions, "runs": raw });
+        let versions: Vec<_> = contenders.iter().map(|(_, program)| version(program)).collect();
+        let record = serde_json::json!({
+            "machine": machine(), "versions": versions, "millions": options.millions, "runs": raw
+        });
         std::fs::write(out, serde_json::to_string_pretty(&record)? + "\n")?;
     }
     std::fs::remove_dir_all(&scratch)?;
