@@ -22,11 +22,17 @@ fn rounds() -> u64 {
         .unwrap_or(ROUNDS_DEFAULT)
 }
 
+/// Unix milliseconds, later than `last`. The store keeps times to the millisecond, and of two
+/// different values at one time only the first, as Prometheus does.
+fn later_than(last: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64;
+    now.max(last + 1)
+}
+
 /// One gauge point of series `writer` with value `n`; true if it was acknowledged.
-fn send(port: u16, writer: u64, n: u64) -> bool {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
+fn send(port: u16, writer: u64, n: u64, time_ms: u64) -> bool {
     let body = format!(
-        r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"crash"}}}}]}},"scopeMetrics":[{{"metrics":[{{"name":"acked","gauge":{{"dataPoints":[{{"timeUnixNano":"{now}","asInt":"{n}","attributes":[{{"key":"writer","value":{{"stringValue":"{writer}"}}}}]}}]}}}}]}}]}}]}}"#
+        r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"crash"}}}}]}},"scopeMetrics":[{{"metrics":[{{"name":"acked","gauge":{{"dataPoints":[{{"timeUnixNano":"{time_ms}000000","asInt":"{n}","attributes":[{{"key":"writer","value":{{"stringValue":"{writer}"}}}}]}}]}}}}]}}]}}]}}"#
     );
     let headers = [("Content-Type", "application/json")];
     post(port, "/v1/metrics", &headers, body.as_bytes()).is_some_and(|a| a.status == 200)
@@ -62,9 +68,11 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
                 let (acked, next, stop, port) =
                     (acked.clone(), next.clone(), stop.clone(), server.http);
                 std::thread::spawn(move || {
+                    let mut time_ms = 0;
                     while !stop.load(Ordering::Relaxed) {
                         let n = next.fetch_add(1, Ordering::Relaxed);
-                        if send(port, writer, n) {
+                        time_ms = later_than(time_ms);
+                        if send(port, writer, n, time_ms) {
                             acked.lock().expect("no panic").push((writer, n));
                         }
                     }
