@@ -16,6 +16,7 @@ test: ## everything that runs without other programs
 	cargo xtask web-test
 
 interop: ## against real peers, fetched on first use
+	@cargo xtask web
 	cargo build --release --package foreglow
 	python3 interop/run.py
 
