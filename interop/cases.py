@@ -311,5 +311,5 @@ def browser(stack):
     return done.stdout.strip().splitlines()[-1]
 
 
-# Quick ones first: `--quick` runs as many as fit its time.
+# Quick ones first: `--minutes` starts as many as fit its time.
 ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, browser, mlserver, go_collector_to_us, us_to_go_collector]

@@ -167,31 +167,33 @@ pub fn parse_duration(text: &str) -> Option<i64> {
         let ms = seconds * 1000.0;
         return (ms.is_finite() && ms.abs() <= TIME_MS_MAX as f64).then_some(ms.round() as i64);
     }
-    // Units must come from the longest to the shortest, each at most once.
-    const UNITS: [(&str, i64); 7] = [
-        ("y", 365 * 86_400_000),
-        ("w", 7 * 86_400_000),
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-        ("ms", 1),
-    ];
-    let mut rest = text;
-    let mut total: i64 = 0;
-    let mut next_unit = 0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: i64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let at = UNITS.iter().position(|(name, _)| *name == &rest[..letters])?;
-        if at < next_unit {
-            return None;
+    let duration = basics::duration::parse_prometheus(text).ok()?;
+    i64::try_from(duration.as_millis()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_seconds_or_units_from_long_to_short() {
+        for (text, expected) in [
+            ("15", Some(15_000)),
+            ("0.5", Some(500)),
+            ("-1", Some(-1_000)),
+            ("1h30m", Some(5_400_000)),
+            ("1y2w3d4h5m6s7ms", Some(33_019_506_007)),
+            ("30m1h", None),
+            ("1h1h", None),
+            ("5m ", None),
+            ("5", Some(5_000)),
+            ("m", None),
+            ("", None),
+            ("NaN", None),
+            ("1e30", None),
+            ("99999999999999999999y", None),
+        ] {
+            assert_eq!(parse_duration(text), expected, "{text}");
         }
-        next_unit = at + 1;
-        rest = &rest[letters..];
-        total = total.checked_add(number.checked_mul(UNITS[at].1)?)?;
     }
-    (!text.is_empty()).then_some(total)
 }
