@@ -2,15 +2,16 @@
 //! Collectors side by side: the same YAML, the same requests, one core each.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use crate::grpc::{Sink, load};
+use crate::load::{Target, load};
 use crate::payload::{Signal, requests};
 use crate::process::{Program, free_port, machine, wait_for};
+use crate::rows::{Contender, ROWS, Row};
+use crate::sink::Sink;
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -21,6 +22,12 @@ pub struct Options {
     /// The Go collector; when not given, the one that `make interop` built into its cache.
     #[arg(long)]
     otelcol: Option<PathBuf>,
+    /// rotel; when not given, the one that `make interop` fetched into its cache.
+    #[arg(long)]
+    rotel: Option<PathBuf>,
+    /// Parts of the names of the rows to run; none = all.
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
     /// Measure us alone, without a peer.
     #[arg(long)]
     alone: bool,
@@ -46,96 +53,185 @@ struct Figures {
     contender: &'static str,
     cpu_seconds_per_million: f64,
     items_per_second: f64,
+    /// Samples for remote write, documents for bulk, else 1 or what the sampler keeps.
+    delivered_per_item: f64,
     peak_rss_mib: f64,
 }
 
-struct Row {
-    name: &'static str,
-    processors: &'static str,
-    chain: &'static str,
-}
-
-const ROWS: &[Row] = &[
-    Row { name: "pass-through", processors: "", chain: "" },
-    Row {
-        name: "resource+attributes, no hash",
-        processors: "processors:
-  resource: {attributes: [{key: deployment.region, value: eu-west-1, action: upsert}]}
-  attributes: {actions: [{key: team, value: shop, action: insert}, {key: thread.name, action: delete}]}
-",
-        chain: "processors: [resource, attributes], ",
-    },
-    Row {
-        name: "resource+attributes with SHA-256",
-        processors: "processors:
-  resource: {attributes: [{key: deployment.region, value: eu-west-1, action: upsert}]}
-  attributes: {actions: [{key: team, value: shop, action: insert}, {key: enduser.id, action: hash}, {key: thread.name, action: delete}]}
-",
-        chain: "processors: [resource, attributes], ",
-    },
-];
-
 /// Runs every row for every contender and prints the table.
 pub async fn run(options: Options) -> Result<()> {
-    let mut contenders: Vec<(&'static str, &Path)> = vec![("foreglow", &options.foreglow)];
-    let otelcol = options.otelcol.clone().unwrap_or_else(cached_otelcol);
-    if !options.alone {
-        ensure!(otelcol.exists(), "{} is not there: `make interop` builds it", otelcol.display());
-        contenders.push(("otelcol", &otelcol));
-    }
+    let contenders = contenders(&options)?;
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| options.wants(row)).collect();
+    ensure!(!rows.is_empty(), "no row's name has {:?} in it", options.rows);
     let sink = Sink::start().await?;
     let scratch = std::env::temp_dir().join(format!("foreglow-bench-{}", std::process::id()));
     std::fs::create_dir_all(&scratch)?;
+    let bench = Bench { options: &options, sink, scratch };
     let mut raw = Vec::new();
-    println!("| row | signal | contender | CPU-s per M items | items/s | peak RSS MiB |");
-    println!("|---|---|---|---|---|---|");
-    for row in ROWS {
-        for &signal in &options.signals {
-            let mut medians = Vec::new();
-            for &(name, program) in &contenders {
-                let mut runs = Vec::new();
-                for _ in 0..options.runs {
-                    runs.push(
-                        measure(row, signal, name, program, &sink, &scratch, options.millions)
-                            .await?,
-                    );
-                }
-                runs.sort_by(|a, b| {
-                    a.cpu_seconds_per_million.total_cmp(&b.cpu_seconds_per_million)
-                });
-                let median = runs[runs.len() / 2].clone();
-                println!(
-                    "| {} | {} | {} | {:.3} | {:.0} | {:.0} |",
-                    median.row,
-                    median.signal,
-                    median.contender,
-                    median.cpu_seconds_per_million,
-                    median.items_per_second,
-                    median.peak_rss_mib
-                );
-                medians.push(median.cpu_seconds_per_million);
-                raw.extend(runs);
-            }
-            if let [ours, theirs] = medians[..] {
-                println!(
-                    "| {} | {} | ratio | 1/{:.1} | | |",
-                    row.name,
-                    signal.name(),
-                    theirs / ours
-                );
-            }
+    println!("| row | signal | contender | CPU-s per M items | items/s | peak RSS MiB | ratio |");
+    println!("|---|---|---|---|---|---|---|");
+    for row in rows {
+        for &signal in row.signals.iter().filter(|signal| options.signals.contains(signal)) {
+            raw.extend(bench.row(row, signal, &contenders).await?);
         }
     }
     if let Some(out) = &options.out {
-        let versions: Vec<_> = contenders.iter().map(|(_, program)| version(program)).collect();
+        let versions: Vec<_> = contenders.iter().map(|one| version(&one.program)).collect();
         let record = serde_json::json!({
             "machine": machine(), "versions": versions, "millions": options.millions, "runs": raw
         });
         std::fs::write(out, serde_json::to_string_pretty(&record)? + "\n")?;
     }
-    std::fs::remove_dir_all(&scratch)?;
+    std::fs::remove_dir_all(&bench.scratch)?;
     Ok(())
 }
+
+impl Options {
+    fn wants(&self, row: &Row) -> bool {
+        self.rows.is_empty() || self.rows.iter().any(|part| row.name.contains(part.as_str()))
+    }
+}
+
+/// Ourselves first, then the peers that are there.
+fn contenders(options: &Options) -> Result<Vec<Contender>> {
+    let mut contenders = vec![Contender { name: "foreglow", program: options.foreglow.clone() }];
+    if options.alone {
+        return Ok(contenders);
+    }
+    for (name, given) in [("otelcol", &options.otelcol), ("rotel", &options.rotel)] {
+        let program = given.clone().unwrap_or_else(|| cached(name));
+        ensure!(program.exists(), "{} is not there: `make interop` fetches it", program.display());
+        contenders.push(Contender { name, program });
+    }
+    Ok(contenders)
+}
+
+/// What all runs share.
+struct Bench<'a> {
+    options: &'a Options,
+    sink: Sink,
+    scratch: PathBuf,
+}
+
+impl Bench<'_> {
+    /// One row for one signal: every contender's runs, the medians printed.
+    async fn row(
+        &self,
+        row: &Row,
+        signal: Signal,
+        contenders: &[Contender],
+    ) -> Result<Vec<Figures>> {
+        let mut raw = Vec::new();
+        let mut ours: Option<Figures> = None;
+        for contender in contenders.iter().filter(|one| one.name != "rotel" || row.rotel) {
+            let mut runs = Vec::new();
+            for _ in 0..self.options.runs {
+                let run = self.measure(row, signal, contender).await;
+                runs.push(run.with_context(|| format!("{}, {}", row.name, contender.name))?);
+            }
+            let cpu = |run: &Figures| run.cpu_seconds_per_million;
+            runs.sort_by(|a, b| cpu(a).total_cmp(&cpu(b)));
+            let median = runs[runs.len() / 2].clone();
+            let ours = ours.get_or_insert_with(|| median.clone());
+            // Batches end where they end: a sample or two of target_info more is the same work.
+            let same = median.delivered_per_item / ours.delivered_per_item;
+            ensure!(
+                (0.99..1.01).contains(&same),
+                "{}: {} delivered {} for each item, we {}",
+                row.name,
+                contender.name,
+                median.delivered_per_item,
+                ours.delivered_per_item
+            );
+            println!(
+                "| {} | {} | {} | {:.3} | {:.0} | {:.0} | 1/{:.1} |",
+                median.row,
+                median.signal,
+                median.contender,
+                cpu(&median),
+                median.items_per_second,
+                median.peak_rss_mib,
+                cpu(&median) / cpu(ours)
+            );
+            raw.extend(runs);
+        }
+        Ok(raw)
+    }
+
+    async fn measure(&self, row: &Row, signal: Signal, contender: &Contender) -> Result<Figures> {
+        let port = free_port()?;
+        let config = self.scratch.join("config.yaml");
+        std::fs::write(&config, row.yaml(port, self.sink.port))?;
+        let arguments = contender.arguments(row, &config, port, self.sink.port);
+        let path = self.scratch.join("log");
+        let log = || std::fs::read_to_string(&path).unwrap_or_default();
+        let mut process = Program::start(&contender.program, &arguments, 0, &path)?;
+        let every = Duration::from_millis(20);
+        wait_for("the collector", Duration::from_secs(20), every, async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
+        })
+        .await
+        .with_context(log)?;
+        let target = Target { port, transport: row.transport, signal, gzip: row.gzip };
+        let bodies = target.bodies(requests(signal, 16));
+        let total = ((self.options.millions * 1e6) as u64 / signal.items()).max(50);
+        // Connections, caches and pools are warm before the clock starts.
+        let warm = (total / 20).max(20);
+        let before = self.sink.items()?;
+        load(target, bodies.clone(), warm, 4, 2).await.with_context(log)?;
+        self.drained(row, before, warm * signal.items()).await.with_context(log)?;
+        let (before, cpu, begin) = (self.sink.items()?, process.cpu_seconds()?, Instant::now());
+        load(target, bodies, total, 4, 2).await.with_context(log)?;
+        let wall = begin.elapsed();
+        let items = total * signal.items();
+        let delivered = self.drained(row, before, items).await.with_context(log)?;
+        process.check_alive()?;
+        let figures = Figures {
+            row: row.name,
+            signal: signal.name(),
+            contender: contender.name,
+            cpu_seconds_per_million: (process.cpu_seconds()? - cpu) / items as f64 * 1e6,
+            items_per_second: items as f64 / wall.as_secs_f64(),
+            delivered_per_item: delivered as f64 / items as f64,
+            peak_rss_mib: process.memory_mib("VmHWM")?,
+        };
+        ensure!(
+            figures.cpu_seconds_per_million > 0.0
+                && figures.items_per_second > 0.0
+                && figures.delivered_per_item > 0.0
+                && figures.peak_rss_mib > 0.0,
+            "a figure is zero: {figures:?}"
+        );
+        Ok(figures)
+    }
+
+    /// Waits until the sink has everything of `sent` items; returns what it got.
+    async fn drained(&self, row: &Row, before: u64, sent: u64) -> Result<u64> {
+        let (deadline, every) = (Duration::from_secs(60), Duration::from_millis(5));
+        if row.one_to_one {
+            wait_for("the sink to get everything", deadline, every, async || {
+                self.sink.items().map_or(Some(()), |items| (items >= before + sent).then_some(()))
+            })
+            .await?;
+            let got = self.sink.items()? - before;
+            ensure!(got == sent, "the sink has {} items too many", got - sent);
+            return Ok(got);
+        }
+        let mut seen = (self.sink.items()?, Instant::now());
+        wait_for("the sink to stand still", deadline, every, async || {
+            let items = self.sink.items().ok()?;
+            if items != seen.0 {
+                seen = (items, Instant::now());
+            }
+            (items > before && seen.1.elapsed() > STILL).then_some(())
+        })
+        .await?;
+        Ok(self.sink.items()? - before)
+    }
+}
+
+/// Longer than any contender's batches wait.
+const STILL: Duration = Duration::from_millis(700);
 
 /// What `program --version` says.
 fn version(program: &Path) -> String {
@@ -146,98 +242,13 @@ fn version(program: &Path) -> String {
     )
 }
 
-/// Where `interop/peers.py` puts the Go collector.
-fn cached_otelcol() -> PathBuf {
+/// Where `interop/peers.py` puts the peers.
+fn cached(name: &str) -> PathBuf {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cache = set("FOREGLOW_INTEROP_CACHE").unwrap_or_else(|| {
         let base =
             set("XDG_CACHE_HOME").unwrap_or_else(|| set("HOME").unwrap_or_default().join(".cache"));
         base.join("foreglow-interop")
     });
-    cache.join("bin/otelcol")
-}
-
-async fn measure(
-    row: &Row,
-    signal: Signal,
-    contender: &'static str,
-    program: &Path,
-    sink: &Sink,
-    scratch: &Path,
-    millions: f64,
-) -> Result<Figures> {
-    let port = free_port()?;
-    let config = scratch.join("config.yaml");
-    std::fs::write(&config, yaml(row, port, sink.port))?;
-    let mut arguments = vec![format!("--config={}", config.display())];
-    if contender == "foreglow" {
-        arguments.push("--listen=off".into());
-        arguments.push(format!("--data={}", scratch.join("data").display()));
-    }
-    let mut process = Program::start(program, &arguments, 0, &scratch.join("log"))?;
-    let log = || std::fs::read_to_string(scratch.join("log")).unwrap_or_default();
-    wait_for("the collector", Duration::from_secs(20), Duration::from_millis(20), async || {
-        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
-    })
-    .await
-    .with_context(log)?;
-    let bodies = Arc::new(requests(signal, 16));
-    let total = ((millions * 1e6) as u64 / signal.items()).max(50);
-    // Connections, caches and pools are warm before the clock starts.
-    let before = sink.items();
-    let warm =
-        load(port, signal, bodies.clone(), (total / 20).max(20), 4, 2).await.with_context(log)?;
-    drained(sink, before + warm * signal.items()).await.with_context(log)?;
-    let (before, cpu, begin) = (sink.items(), process.cpu_seconds()?, Instant::now());
-    let accepted = load(port, signal, bodies, total, 4, 2).await.with_context(log)?;
-    let wall = begin.elapsed();
-    drained(sink, before + accepted * signal.items()).await.with_context(log)?;
-    process.check_alive()?;
-    let items = (accepted * signal.items()) as f64;
-    let figures = Figures {
-        row: row.name,
-        signal: signal.name(),
-        contender,
-        cpu_seconds_per_million: (process.cpu_seconds()? - cpu) / items * 1e6,
-        items_per_second: items / wall.as_secs_f64(),
-        peak_rss_mib: process.memory_mib("VmHWM")?,
-    };
-    ensure!(
-        figures.cpu_seconds_per_million > 0.0
-            && figures.items_per_second > 0.0
-            && figures.peak_rss_mib > 0.0,
-        "a figure is zero: {figures:?}"
-    );
-    Ok(figures)
-}
-
-/// Waits until the sink has counted exactly `target` items.
-async fn drained(sink: &Sink, target: u64) -> Result<()> {
-    wait_for(
-        "the sink to get everything",
-        Duration::from_secs(30),
-        Duration::from_millis(5),
-        async || (sink.items() >= target).then_some(()),
-    )
-    .await?;
-    ensure!(sink.items() == target, "the sink has {} items too many", sink.items() - target);
-    Ok(())
-}
-
-fn yaml(row: &Row, port: u16, sink: u16) -> String {
-    let pipeline = |signal: &str| {
-        format!("    {signal}: {{receivers: [otlp], {}exporters: [otlp]}}\n", row.chain)
-    };
-    format!(
-        "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}', max_recv_msg_size_mib: 64}}}}}}}}
-{}exporters: {{otlp: {{endpoint: '127.0.0.1:{sink}', tls: {{insecure: true}}, compression: none}}}}
-service:
-  telemetry: {{metrics: {{level: none}}}}
-  pipelines:
-{}{}{}",
-        row.processors,
-        pipeline("traces"),
-        pipeline("metrics"),
-        pipeline("logs")
-    )
+    cache.join("bin").join(name)
 }

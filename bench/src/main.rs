@@ -8,9 +8,11 @@
 //! the machine and the versions. A figure that is zero or absent fails the run.
 
 mod collectors;
-mod grpc;
+mod load;
 mod payload;
 mod process;
+mod rows;
+mod sink;
 mod stack;
 
 use clap::{Parser, Subcommand};
@@ -27,7 +29,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// Collectors side by side: OTLP gRPC in, OTLP gRPC out.
+    /// Collectors side by side: OTLP in; OTLP, remote write or bulk out.
     Collectors(collectors::Options),
     /// The default stack alone: start, freshness, idle memory.
     Stack(stack::Options),
