@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import peers
-from stack import ROOT, Prometheus, free_port, get, stop, wait_for
+from stack import ROOT, Prometheus, binary, free_port, get, stop, wait_for
 
 # @GRPC@ and @HTTP@ become the free ports of the process under test.
 PASS_ALL = """
@@ -311,5 +311,25 @@ def browser(stack):
     return done.stdout.strip().splitlines()[-1]
 
 
+def beside_go(stack, what, collector):
+    """Runs `differential.py`; its last line is the result."""
+    done = subprocess.run(
+        [peers.with_yaml(), ROOT / "interop" / "differential.py", what, binary(), collector],
+        capture_output=True, text=True, timeout=1500, cwd=stack.folder,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
+def differential(stack):
+    """The same YAML and input through the Go collector and through us: equal output."""
+    return beside_go(stack, "outputs", peers.otelcol_contrib())
+
+
+def verdicts(stack):
+    """Upstream's own test configurations are accepted and refused as the Go collector does."""
+    return beside_go(stack, "verdicts", peers.otelcol_contrib())
+
+
 # Quick ones first: `--minutes` starts as many as fit its time.
-ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, browser, mlserver, go_collector_to_us, us_to_go_collector]
+ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, browser, mlserver, go_collector_to_us, us_to_go_collector, differential, verdicts]

@@ -10,6 +10,8 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 
 CACHE = pathlib.Path(
     os.environ.get("FOREGLOW_INTEROP_CACHE")
@@ -52,41 +54,67 @@ def telemetrygen():
     return path
 
 
-def otelcol():
-    """The Go collector with the components both of us have, from its published modules."""
-    path = BIN / "otelcol"
+def collector(name, version, stable, modules):
+    """A Go collector of published modules: {section: [module path, ...]}, all of one version."""
+    path = BIN / name
     if path.exists():
         return path
     run(["go", "install", f"{CORE}/cmd/builder@v{COLLECTOR}"], env=go_environment())
-    source = CACHE / "src" / "otelcol"
+    source = CACHE / "src" / name
     source.mkdir(parents=True, exist_ok=True)
-    modules = {
-        "receivers": [f"{CORE}/receiver/otlpreceiver"],
-        "processors": [
-            f"{CORE}/processor/batchprocessor",
-            f"{CONTRIB}/processor/resourceprocessor",
-            f"{CONTRIB}/processor/attributesprocessor",
-        ],
-        "exporters": [
-            f"{CORE}/exporter/otlpexporter",
-            f"{CORE}/exporter/otlphttpexporter",
-            f"{CORE}/exporter/debugexporter",
-            f"{CORE}/exporter/nopexporter",
-            f"{CONTRIB}/exporter/fileexporter",
-            f"{CONTRIB}/exporter/prometheusremotewriteexporter",
-        ],
-    }
-    lines = [f"dist: {{name: otelcol, output_path: {source}/build, version: {COLLECTOR}}}"]
-    for kind, paths in modules.items():
-        lines.append(f"{kind}:")
-        lines += [f"  - gomod: {path} v{COLLECTOR}" for path in paths]
+    lines = [f"dist: {{name: {name}, output_path: {source}/build, version: {version}}}"]
+    for section, paths in modules.items():
+        lines.append(f"{section}:")
+        lines += [f"  - gomod: {path} v{version}" for path in paths]
     lines.append("providers:")
-    for name in ("env", "file", "yaml"):
-        lines.append(f"  - gomod: {CORE}/confmap/provider/{name}provider v{COLLECTOR_STABLE}")
+    lines += [f"  - gomod: {CORE}/confmap/provider/{one}provider v{stable}" for one in ("env", "file", "yaml")]
     manifest = source / "builder.yaml"
     manifest.write_text("\n".join(lines) + "\n")
     run([BIN / "builder", "--config", manifest, "--skip-strict-versioning"], env=go_environment())
-    shutil.copy2(source / "build" / "otelcol", path)
+    shutil.copy2(source / "build" / name, path)
+    return path
+
+
+def of(base, kind, names):
+    return [f"{base}/{kind}/{name}{kind}" for name in names]
+
+
+def otelcol():
+    """The small Go collector: what it costs to forward, to edit and to sample is measured with it."""
+    return collector("otelcol", COLLECTOR, COLLECTOR_STABLE, {
+        "receivers": of(CORE, "receiver", ["otlp"]),
+        "processors": of(CORE, "processor", ["batch"])
+        + of(CONTRIB, "processor", ["resource", "attributes", "probabilisticsampler"]),
+        "exporters": of(CORE, "exporter", ["otlp", "otlphttp", "debug", "nop"])
+        + of(CONTRIB, "exporter", ["file", "prometheusremotewrite"]),
+    })
+
+
+def otelcol_contrib():
+    """The Go collector with what both of us have, at the version of which the module proxy serves most: neither its
+    Elasticsearch exporter nor its host metrics receiver can be built from what is served."""
+    return collector("otelcol-contrib", "0.158.0", "1.64.0", {
+        "receivers": of(CORE, "receiver", ["otlp"]) + of(CONTRIB, "receiver", ["prometheus", "otlpjsonfile"]),
+        "processors": of(CORE, "processor", ["batch", "memorylimiter"])
+        + of(CONTRIB, "processor", [
+            "resource", "attributes", "probabilisticsampler", "tailsampling", "redaction", "resourcedetection",
+        ]),
+        "exporters": of(CORE, "exporter", ["otlp", "otlphttp", "debug", "nop"])
+        + of(CONTRIB, "exporter", ["file", "prometheus", "prometheusremotewrite"]),
+        "extensions": of(CORE, "extension", ["zpages"]) + [f"{CONTRIB}/extension/storage/filestorage"]
+        + of(CONTRIB, "extension", ["basicauth", "bearertokenauth"]),
+    })
+
+
+def rotel():
+    """A collector in Rust that decodes to objects; its wheel holds the binary."""
+    path = BIN / "rotel"
+    if not path.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, "rotel==0.0.1a15"])
+            with zipfile.ZipFile(next(pathlib.Path(folder).glob("*.whl"))) as wheel:
+                path.write_bytes(wheel.read("rotel/rotel-agent"))
+        path.chmod(0o755)
     return path
 
 
@@ -141,6 +169,11 @@ def python_sdk():
         "opentelemetry-sdk==1.38.0",
         "opentelemetry-exporter-otlp-proto-http==1.38.0",
     ])
+
+
+def with_yaml():
+    """An interpreter that reads YAML."""
+    return python("yaml", ["pyyaml==6.0.3"])
 
 
 def mlserver():
