@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Repository automation: `cargo xtask web`, `cargo xtask demo start|stop|dashboard`.
+//! Repository automation: `cargo xtask web`, `cargo xtask reference`,
+//! `cargo xtask demo start|stop|dashboard`.
 //!
 //! What the Makefile's targets do. The rules of the repository are tests: `tests/tidy.rs`.
 
 mod demo;
+mod reference;
 mod web;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask web | web-test | demo start | demo stop | demo dashboard";
+const USAGE: &str =
+    "usage: cargo xtask web | web-test | reference [--check] | demo start | demo stop | demo dashboard";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -16,6 +19,8 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["web"] => web::build(),
         ["web-test"] => web::test(),
+        ["reference"] => reference::write(&root()),
+        ["reference", "--check"] => reference::check(&root()),
         ["demo", "start"] => demo::start(),
         ["demo", "stop"] => demo::stop(),
         ["demo", "dashboard"] => demo::dashboard(),
