@@ -10,8 +10,7 @@ mod web;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str =
-    "usage: cargo xtask web | web-test | reference [--check] | demo start | demo stop | demo dashboard";
+const USAGE: &str = "usage: cargo xtask web | web-test | reference [--check] | demo start | demo stop | demo dashboard";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

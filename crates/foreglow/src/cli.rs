@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Receives OpenTelemetry, predicts in the stream, sends it on, keeps it and shows it.
 #[derive(Debug, Parser)]
@@ -42,7 +42,7 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Checks the configuration: every mistake at once, with file, line and column. Starts nothing.
-    Validate,
+    Validate(Validate),
     /// Lists the components in this build.
     Components,
     /// Prints the merged configuration, or the built-in one.
@@ -50,6 +50,26 @@ pub enum Command {
     PrintConfig,
     /// Runs with live demo telemetry from a simulated shop.
     Demo(Demo),
+}
+
+/// How the check is shown.
+#[derive(Clone, Debug, Args)]
+pub struct Validate {
+    /// Lists what is supported, aliased, ignored, wrong and missing, by component and key.
+    #[arg(long)]
+    pub report: bool,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t = Format::Text, requires = "report")]
+    pub format: Format,
+}
+
+/// Who a report is for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Format {
+    /// People.
+    Text,
+    /// Programs.
+    Json,
 }
 
 /// How the demo sends.

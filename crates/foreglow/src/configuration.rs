@@ -5,10 +5,10 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use pipeline::config::{self, Diagnostics, Environment, Input, Loaded};
+use pipeline::config::{self, Diagnostics, Environment, Input, Level, Loaded, MetricsTelemetry};
 use pipeline::{Graph, Host};
 
-use crate::cli::Options;
+use crate::cli::{Format, Options};
 use crate::components::components;
 
 /// What runs without `--config`.
@@ -19,7 +19,8 @@ const LISTEN: &str = "127.0.0.1:7070";
 
 /// Reads and checks the configuration; the error is the rendered diagnostics.
 pub fn load(options: &Options) -> Result<Loaded> {
-    config::load(&input(options), &components(), Environment::process()).map_err(|d| shown(&d))
+    let loaded = config::load(&input(options), &components(), Environment::process());
+    loaded.map_err(|diagnostics| shown(&diagnostics))
 }
 
 /// `foreglow validate`: also builds every component, which does no I/O.
@@ -30,6 +31,23 @@ pub fn validate(options: &Options) -> Result<()> {
     }
     let host = Host::new(Path::new(&options.data).to_owned());
     Graph::build(&loaded.plan, &host).map(drop).map_err(|errors| joined(&errors))
+}
+
+/// `foreglow validate --report`: the text, and whether the configuration would run.
+pub fn report(options: &Options, format: Format) -> Result<(String, bool)> {
+    let input = input(options);
+    let mut report = config::report(&input, &components(), Environment::process());
+    if report.usable {
+        let host = Host::new(Path::new(&options.data).to_owned());
+        if let Err(errors) = Graph::build(&load(options)?.plan, &host) {
+            errors.iter().for_each(|error| report.problem(error.to_string()));
+        }
+    }
+    let text = match format {
+        Format::Text => report.to_text(),
+        Format::Json => report.to_json()?,
+    };
+    Ok((text, report.usable))
 }
 
 /// `foreglow print-config`.
@@ -55,7 +73,35 @@ pub fn use_color() -> bool {
 }
 
 /// The built-in configuration follows `--listen` by its own keys; files get a page beside them.
-fn input(options: &Options) -> Input {
+pub fn input(options: &Options) -> Input {
+    let mut input = input_as_given(options);
+    let moves_metrics = |set: &String| set.trim_start().starts_with("service");
+    if input.configs.is_empty() && input.sets.iter().any(moves_metrics) {
+        let first = config::load(&input, &components(), Environment::process());
+        if let Ok(loaded) = first {
+            // Before the user's own, which may say otherwise.
+            input.sets.splice(0..0, scrape_own_metrics(&loaded.plan.telemetry.metrics));
+        }
+    }
+    input
+}
+
+/// Where the built-in configuration scrapes itself: where `service.telemetry` shows its metrics.
+fn scrape_own_metrics(metrics: &MetricsTelemetry) -> Vec<String> {
+    const RECEIVER: &str = "receivers.prometheus.config.scrape_configs";
+    match metrics.addresses.first() {
+        Some(address) if metrics.level != Level::None => {
+            let (host, port) = address.rsplit_once(':').unwrap_or((address, "8888"));
+            let host = if matches!(host, "" | "0.0.0.0" | "[::]") { "localhost" } else { host };
+            vec![format!(
+                "{RECEIVER}=[{{job_name: foreglow, scrape_interval: 5s, static_configs: [{{targets: [\"{host}:{port}\"]}}]}}]"
+            )]
+        }
+        _ => vec!["service.pipelines.metrics.receivers=[otlp, hostmetrics]".to_owned()],
+    }
+}
+
+fn input_as_given(options: &Options) -> Input {
     let mut input = Input {
         configs: options.configs.clone(),
         default: Some(("built-in configuration", BUILT_IN)),

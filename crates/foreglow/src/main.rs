@@ -33,7 +33,10 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         None => run::run(&cli.options, None),
         Some(Command::Demo(demo)) => run::run(&cli.options, Some(demo)),
-        Some(Command::Validate) => configuration::validate(&cli.options),
+        Some(Command::Validate(how)) if how.report => {
+            return report(configuration::report(&cli.options, how.format));
+        }
+        Some(Command::Validate(_)) => configuration::validate(&cli.options),
         Some(Command::PrintConfig) => configuration::print(&cli.options),
         Some(Command::Components) => listing::print(&components::components()),
     };
@@ -41,6 +44,20 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", error.to_string().trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The report is the answer; whether the configuration runs is the exit status.
+fn report(shown: anyhow::Result<(String, bool)>) -> ExitCode {
+    match shown {
+        Ok((text, is_usable)) => {
+            println!("{}", text.trim_end());
+            if is_usable { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

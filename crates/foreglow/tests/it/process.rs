@@ -153,6 +153,12 @@ pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
+/// True if nothing was told but old spellings of component types.
+pub fn is_quiet(told: &str) -> bool {
+    let mut lines = told.lines().filter(|l| l.starts_with("warning:") || l.starts_with("error"));
+    lines.all(|line| line.contains("alias is deprecated"))
+}
+
 /// Polls until `condition` gives a value.
 pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();

@@ -26,11 +26,26 @@ pub struct Diagnostics {
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
     severity: Severity,
+    topic: Topic,
     span: Option<Span>,
     message: String,
     label: String,
     secondary: Vec<(Span, String)>,
     help: Vec<String>,
+}
+
+/// What a mistake or warning is about, for those who list them by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Topic {
+    /// A value.
+    #[default]
+    Value,
+    /// A key that loads and changes nothing.
+    NoEffect,
+    /// An old spelling.
+    Renamed,
+    /// A key or component type that does not exist here.
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +84,7 @@ impl Diagnostics {
     fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Diagnostic {
         self.found.push(Diagnostic {
             severity,
+            topic: Topic::Value,
             span,
             message,
             label: String::new(),
@@ -147,16 +163,29 @@ impl Diagnostics {
         errors.map(|diagnostic| self.line(diagnostic)).collect()
     }
 
+    /// Everything found, one by one.
+    pub(crate) fn found(&self) -> Vec<Found<'_>> {
+        let found = |diagnostic| Found::new(self, diagnostic);
+        self.found.iter().map(found).collect()
+    }
+
     fn line(&self, diagnostic: &Diagnostic) -> String {
-        let place = diagnostic.span.and_then(|span| {
-            let (line, column) = self.sources.line_column(span);
-            Some(format!("{}:{line}:{column}: ", self.sources.get(span.source)?.name))
-        });
+        let place = match self.place(diagnostic) {
+            Some(place) => format!("{place}: "),
+            None => String::new(),
+        };
         let label = match diagnostic.label.as_str() {
             "" => String::new(),
             label => format!(" ({label})"),
         };
-        format!("{}{}{label}", place.unwrap_or_default(), diagnostic.message)
+        format!("{place}{}{label}", diagnostic.message)
+    }
+
+    /// `file:line:column`.
+    fn place(&self, diagnostic: &Diagnostic) -> Option<String> {
+        let span = diagnostic.span?;
+        let (line, column) = self.sources.line_column(span);
+        Some(format!("{}:{line}:{column}", self.sources.get(span.source)?.name))
     }
 
     fn render_one(&self, diagnostic: &Diagnostic, color: bool) -> String {
@@ -202,7 +231,58 @@ fn range(span: Span) -> std::ops::Range<usize> {
     span.start as usize..span.end as usize
 }
 
+/// One mistake or warning as others list it.
+pub(crate) struct Found<'d> {
+    pub is_error: bool,
+    pub topic: Topic,
+    all: &'d Diagnostics,
+    diagnostic: &'d Diagnostic,
+}
+
+impl<'d> Found<'d> {
+    fn new(all: &'d Diagnostics, diagnostic: &'d Diagnostic) -> Self {
+        let is_error = diagnostic.severity == Severity::Error;
+        Found { is_error, topic: diagnostic.topic, all, diagnostic }
+    }
+
+    /// True if it is shown at `span`.
+    pub fn is_at(&self, span: Span) -> bool {
+        self.diagnostic.span == Some(span)
+    }
+
+    /// `file:line:column`, or nothing.
+    pub fn place(&self) -> String {
+        self.all.place(self.diagnostic).unwrap_or_default()
+    }
+
+    /// With its place.
+    pub fn line(&self) -> String {
+        self.all.line(self.diagnostic)
+    }
+
+    /// Without the path it is about, with what helps: the nearest there is.
+    pub fn note(&self) -> String {
+        let Diagnostic { message, label, help, .. } = self.diagnostic;
+        let message = message.split_once(": ").map_or(message.as_str(), |(_, rest)| rest);
+        let mut parts = vec![message];
+        if self.topic == Topic::Unknown && label.starts_with("this build") {
+            parts = vec![label];
+        } else if !label.is_empty() && !message.contains(label.as_str()) {
+            parts.push(label);
+        }
+        parts
+            .extend(help.iter().map(String::as_str).filter(|help| help.starts_with("the nearest")));
+        parts.join(", ")
+    }
+}
+
 impl Diagnostic {
+    /// What it is about, unless a value.
+    pub(crate) fn about(&mut self, topic: Topic) -> &mut Self {
+        self.topic = topic;
+        self
+    }
+
     /// What is written at the place itself.
     pub(crate) fn label(&mut self, label: impl Into<String>) -> &mut Self {
         self.label = label.into();

@@ -14,9 +14,12 @@ mod decode;
 mod diagnostics;
 mod expand;
 mod merge;
+mod no_effect;
 mod node;
 pub mod plan;
 mod read;
+mod renamed;
+mod report;
 mod resolve;
 mod scalar;
 pub mod shared;
@@ -32,11 +35,13 @@ use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use decode::{Checker, ComponentConfig, decode, from_yaml};
+pub use decode::{Checker, ComponentConfig, decode, from_yaml, from_yaml_told};
 pub use diagnostics::Diagnostics;
 pub use expand::{Environment, Variables};
+pub use no_effect::NoEffect;
 pub use node::{Node, Value};
 pub use plan::{Instance, Level, LogsTelemetry, MetricsTelemetry, PipelinePlan, Plan, Telemetry};
+pub use report::{ComponentRow, KeyRow, Report, Status, report};
 pub use units::{ByteSize, Duration};
 
 use crate::component::Components;

@@ -11,9 +11,10 @@ use hashbrown::HashMap;
 use otlp_wire::Signal;
 
 use super::decode::{decode_checked, unknown_key_advice};
-use super::diagnostics::{Diagnostics, did_you_mean};
+use super::diagnostics::{Diagnostics, Topic, did_you_mean};
 use super::node::{Entry, Node, Span, Value};
 use super::plan::{Instance, PipelinePlan, Plan, Telemetry};
+use super::renamed::other_spelling;
 use super::telemetry::TelemetryConfig;
 use super::{Input, read};
 use crate::component::{Components, Factory};
@@ -34,11 +35,12 @@ pub(crate) fn resolve(
     diagnostics: &mut Diagnostics,
 ) -> Plan {
     unknown_keys(root, "", &TOP_LEVEL, diagnostics);
-    let receivers = section(root, "receivers", &components.receivers, diagnostics);
-    let processors = section(root, "processors", &components.processors, diagnostics);
-    let exporters = section(root, "exporters", &components.exporters, diagnostics);
-    let connectors = section::<()>(root, "connectors", &[], diagnostics);
-    let extensions = section(root, "extensions", &components.extensions, diagnostics);
+    let of = Reading { root, tells_renames: !input.configs.is_empty() };
+    let receivers = of.section("receivers", &components.receivers, diagnostics);
+    let processors = of.section("processors", &components.processors, diagnostics);
+    let exporters = of.section("exporters", &components.exporters, diagnostics);
+    let connectors = of.section::<()>("connectors", &[], diagnostics);
+    let extensions = of.section("extensions", &components.extensions, diagnostics);
     for (name, is_empty) in [("receiver", receivers.is_empty()), ("exporter", exporters.is_empty())]
     {
         if is_empty && connectors.is_empty() {
@@ -94,73 +96,94 @@ fn unknown_keys(node: &Node, path: &str, known: &[&str], diagnostics: &mut Diagn
     }
     for entry in node.entries().iter().filter(|entry| !known.contains(&&*entry.key.text)) {
         let message = diagnostics.prefixed(path, &format!("unknown key \"{}\"", entry.key.text));
-        unknown_key_advice(diagnostics.error(entry.key.span, message), &entry.key.text, known);
+        let diagnostic = diagnostics.error(entry.key.span, message).about(Topic::Unknown);
+        unknown_key_advice(diagnostic, &entry.key.text, known);
     }
 }
 
 // === components ===
 
-/// Decodes every component of one role.
-fn section<B>(
-    root: &Node,
-    name: &str,
-    factories: &[Factory<B>],
-    diagnostics: &mut Diagnostics,
-) -> Section<B> {
-    let mut found = Section::new();
-    let mut warned: Vec<&str> = Vec::new();
-    let Some(node) = root.get(name) else { return found };
-    if !matches!(node.value, Value::Mapping(_) | Value::Null) {
-        let message = format!("{name}: expected a mapping, found {}", node.describe());
-        diagnostics.error(node.span, message);
-    }
-    for entry in node.entries() {
-        let Some(id) = component_id(&entry.key.text, name, entry.key.span, diagnostics) else {
-            continue;
-        };
-        if found.contains_key(&id.whole) {
-            diagnostics.error(entry.key.span, format!("'{name}' duplicate name \"{}\"", id.whole));
-            continue;
+/// The document while its components are decoded.
+struct Reading<'a> {
+    root: &'a Node,
+    /// False for the built-in configuration: nobody can be asked to change it.
+    tells_renames: bool,
+}
+
+impl Reading<'_> {
+    /// Decodes every component of one role.
+    fn section<B>(
+        &self,
+        name: &str,
+        factories: &[Factory<B>],
+        diagnostics: &mut Diagnostics,
+    ) -> Section<B> {
+        let mut found = Section::new();
+        let mut warned: Vec<String> = Vec::new();
+        let Some(node) = self.root.get(name) else { return found };
+        if !matches!(node.value, Value::Mapping(_) | Value::Null) {
+            let message = format!("{name}: expected a mapping, found {}", node.describe());
+            diagnostics.error(node.span, message);
         }
-        let instance = match find_factory(factories, &id.kind) {
-            None => {
-                unknown_type(root, name, &id, entry, factories, diagnostics);
-                None
+        for entry in node.entries() {
+            let Some(id) = component_id(&entry.key.text, name, entry.key.span, diagnostics) else {
+                continue;
+            };
+            if found.contains_key(&id.whole) {
+                diagnostics
+                    .error(entry.key.span, format!("'{name}' duplicate name \"{}\"", id.whole));
+                continue;
             }
-            Some((factory, warning)) => {
-                if let Some(warning) = warning
-                    && !warned.contains(&warning)
-                {
-                    warned.push(warning);
-                    diagnostics.warning(entry.key.span, format!("{name}::{}: {warning}", id.whole));
+            let instance = match find_factory(name, factories, &id.kind) {
+                None => {
+                    unknown_type(self.root, name, &id, entry, factories, diagnostics);
+                    None
                 }
-                let place = format!("{name}::{}", id.whole);
-                let config =
-                    diagnostics.within(&place, |inner| (factory.decode)(&entry.value, inner));
-                config.map(|config| Instance {
-                    id: Arc::from(&*id.whole),
-                    factory: *factory,
-                    config,
-                })
-            }
-        };
-        found.insert(id.whole, instance);
+                Some((factory, warning)) => {
+                    if let Some(warning) = warning
+                        && self.tells_renames
+                        && !warned.contains(&warning)
+                    {
+                        let message = format!("{name}::{}: {warning}", id.whole);
+                        diagnostics.warning(entry.key.span, message).about(Topic::Renamed);
+                        warned.push(warning);
+                    }
+                    let place = format!("{name}::{}", id.whole);
+                    let config =
+                        diagnostics.within(&place, |inner| (factory.decode)(&entry.value, inner));
+                    config.map(|config| Instance {
+                        id: Arc::from(&*id.whole),
+                        factory: *factory,
+                        config,
+                    })
+                }
+            };
+            found.insert(id.whole, instance);
+        }
+        found
     }
-    found
 }
 
 /// The factory for `kind`, with what to say about the spelling.
 fn find_factory<'f, B>(
+    section: &str,
     factories: &'f [Factory<B>],
     kind: &str,
-) -> Option<(&'f Factory<B>, Option<&'static str>)> {
-    factories.iter().find_map(|factory| {
-        if factory.kind == kind {
-            return Some((factory, None));
-        }
-        let alias = factory.aliases.iter().find(|alias| alias.kind == kind)?;
-        Some((factory, alias.warning))
-    })
+) -> Option<(&'f Factory<B>, Option<String>)> {
+    let listed = |kind: &str| {
+        factories.iter().find_map(|factory| {
+            let alias = factory.aliases.iter().find(|alias| alias.kind == kind);
+            match alias {
+                _ if factory.kind == kind => Some((factory, None)),
+                Some(alias) => Some((factory, alias.warning.map(str::to_owned))),
+                None => None,
+            }
+        })
+    };
+    let Some((other, is_old)) = other_spelling(section, kind) else { return listed(kind) };
+    let (factory, warning) = listed(kind).or_else(|| listed(other))?;
+    let renamed = || format!("\"{kind}\" alias is deprecated; use \"{other}\" instead");
+    Some((factory, warning.or_else(|| is_old.then(renamed))))
 }
 
 struct Id {
@@ -220,7 +243,7 @@ fn unknown_type<B>(
     let aliases = factories.iter().flat_map(|factory| factory.aliases).map(|alias| alias.kind);
     let nearest = did_you_mean(&id.kind, kinds.iter().copied().chain(aliases));
     let message = format!("'{section}' unknown type: \"{}\" for id: \"{}\"", id.kind, id.whole);
-    let diagnostic = diagnostics.error(entry.key.span, message);
+    let diagnostic = diagnostics.error(entry.key.span, message).about(Topic::Unknown);
     diagnostic.label(format!("this build has no {singular} \"{}\"", id.kind));
     match users.as_slice() {
         [] => {}
@@ -241,7 +264,7 @@ fn unknown_type<B>(
 }
 
 /// Pipelines that name component `id` of `section`, with the place where they do.
-fn pipelines_naming(root: &Node, section: &str, id: &str) -> Vec<(String, Span)> {
+pub(crate) fn pipelines_naming(root: &Node, section: &str, id: &str) -> Vec<(String, Span)> {
     let Some(pipelines) = root.get("service").and_then(|service| service.get("pipelines")) else {
         return Vec::new();
     };
@@ -433,7 +456,9 @@ fn service_extensions(
     }
     for (id, body) in &input.extensions {
         let kind = id.split('/').next().unwrap_or(id);
-        let Some((factory, _)) = find_factory(&components.extensions, kind) else { continue };
+        let Some((factory, _)) = find_factory("extensions", &components.extensions, kind) else {
+            continue;
+        };
         if listed.iter().any(|instance| instance.factory.kind == factory.kind) {
             continue;
         }

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::NoEffect;
 use super::decode::{Checker, ComponentConfig};
 use super::plan::{Level, LogsTelemetry, MetricsTelemetry, Telemetry};
 
@@ -23,7 +24,7 @@ struct Metrics {
     readers: Option<Vec<Reader>>,
     /// Removed from the collector in v0.130; files from before still have it.
     address: Option<String>,
-    views: IgnoredAny,
+    views: NoEffect,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -76,7 +77,7 @@ struct Logs {
 impl Default for Metrics {
     fn default() -> Self {
         let level = "normal".to_owned();
-        Metrics { level, readers: None, address: None, views: IgnoredAny }
+        Metrics { level, readers: None, address: None, views: NoEffect }
     }
 }
 
@@ -150,7 +151,7 @@ impl Metrics {
             );
         }
         if self.address.is_some() {
-            at.warn("address", "\"address\" was removed from the collector; use readers: [{pull: {exporter: {prometheus: {host, port}}}}]");
+            at.renamed("address", "readers: [{pull: {exporter: {prometheus: {host, port}}}}]");
         }
         let readers = self.readers.as_deref();
         if readers.is_some_and(<[Reader]>::is_empty)

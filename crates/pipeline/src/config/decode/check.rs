@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a `Config` checks beyond its types, reported at the right place of the file.
 
-use super::super::diagnostics::Diagnostics;
+use super::super::diagnostics::{Diagnostics, Topic};
 use super::super::node::{Node, Span};
 use super::Wrong;
 
@@ -72,6 +72,31 @@ impl<'a> Checker<'a> {
         if let Some((span, message)) = self.place(key, &message) {
             self.diagnostics.warning(span, message);
         }
+    }
+
+    /// `key`, if it is written, has no effect, because `why`. For a key that never has one a field
+    /// of type [`NoEffect`](crate::config::NoEffect) says it by itself.
+    pub fn no_effect(&mut self, key: &str, why: impl std::fmt::Display) {
+        if self.has(key)
+            && let Some((span, message)) = self.place(key, &format!("has no effect here: {why}"))
+        {
+            self.diagnostics.warning(span, message).about(Topic::NoEffect);
+        }
+    }
+
+    /// `old`, if it is written, still works, and `new` is how it is spelt today.
+    pub fn renamed(&mut self, old: &str, new: &str) {
+        let text = format!("\"{old}\" is deprecated; use \"{new}\" instead");
+        if self.has(old)
+            && let Some((span, message)) = self.place(old, &text)
+        {
+            self.diagnostics.warning(span, message).about(Topic::Renamed);
+        }
+    }
+
+    /// True if `key` is written, even with nothing under it.
+    pub fn has(&self, key: &str) -> bool {
+        self.node.is_some_and(|node| node.get(key).is_some())
     }
 
     /// Reports `error` at `key` if `result` is one, else gives its value.

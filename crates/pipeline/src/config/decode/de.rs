@@ -12,6 +12,7 @@ use hashbrown::HashSet;
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{self, Deserializer, Visitor};
 
+use super::super::no_effect::NO_EFFECT;
 use super::super::node::{Entry, Node, NodeId, Span, Value};
 use super::super::units;
 use super::error::{DecodeError, TEXT};
@@ -28,6 +29,7 @@ pub(crate) struct Context {
 pub(crate) enum Finding {
     UnknownKey { mapping: NodeId, span: Span, key: String, known: Vec<&'static str> },
     BareDuration { node: NodeId, span: Span, nanos: i128 },
+    NoEffect { node: NodeId, span: Span },
 }
 
 impl Context {
@@ -142,6 +144,10 @@ impl<'de> Deserializer<'de> for De<'de, '_> {
         {
             let (node, span) = (self.node.id(), self.node.span);
             self.context.note(Finding::BareDuration { node, span, nanos });
+        }
+        if name == NO_EFFECT && !self.node.is_null() {
+            let (node, span) = (self.node.id(), self.node.span);
+            self.context.note(Finding::NoEffect { node, span });
         }
         visitor.visit_newtype_struct(self)
     }

@@ -17,7 +17,7 @@ use hashbrown::HashSet;
 pub use check::{Checker, ComponentConfig};
 
 use super::Decoded;
-use super::diagnostics::{Diagnostics, did_you_mean};
+use super::diagnostics::{Diagnostics, Topic, did_you_mean};
 use super::node::{Node, NodeId};
 use de::{Context, De, Finding};
 use error::{DecodeError, Silence};
@@ -100,7 +100,7 @@ fn tell_findings(root: &Node, context: &Context, wrong: &mut Wrong, diagnostics:
             Finding::UnknownKey { mapping, span, key, known } => {
                 let path = root.path_to(mapping);
                 let message = diagnostics.prefixed(&path, &format!("unknown key \"{key}\""));
-                let diagnostic = diagnostics.error(span, message);
+                let diagnostic = diagnostics.error(span, message).about(Topic::Unknown);
                 unknown_key_advice(diagnostic, &key, &known);
                 wrong.with_unknown_keys.insert(mapping);
             }
@@ -109,6 +109,11 @@ fn tell_findings(root: &Node, context: &Context, wrong: &mut Wrong, diagnostics:
                 let message = format!("{nanos} without a unit means {nanos} nanoseconds");
                 let message = diagnostics.prefixed(&path, &message);
                 diagnostics.warning(span, message).help(format!("for seconds write {nanos}s"));
+            }
+            Finding::NoEffect { node, span } => {
+                let path = root.path_to(node);
+                let message = diagnostics.prefixed(&path, "has no effect here");
+                diagnostics.warning(span, message).about(Topic::NoEffect);
             }
         }
     }
@@ -133,6 +138,14 @@ pub(crate) fn unknown_key_advice(
 /// # Errors
 /// All mistakes, one line each: `yaml:line:column: path: what is wrong (hint)`.
 pub fn from_yaml<C: ComponentConfig>(yaml: &str) -> Result<C, String> {
+    from_yaml_told(yaml).map(|(config, _)| config)
+}
+
+/// As [`from_yaml`], with the warnings, one line each.
+///
+/// # Errors
+/// As [`from_yaml`].
+pub fn from_yaml_told<C: ComponentConfig>(yaml: &str) -> Result<(C, Vec<String>), String> {
     let mut diagnostics = Diagnostics::default();
     let source = diagnostics.add_source("yaml", yaml);
     let node = super::read::read(yaml, source, 0, &mut diagnostics);
@@ -141,7 +154,7 @@ pub fn from_yaml<C: ComponentConfig>(yaml: &str) -> Result<C, String> {
         decode_checked::<C>(&node, &mut diagnostics)
     });
     match config {
-        Some(config) if !diagnostics.has_errors() => Ok(config),
+        Some(config) if !diagnostics.has_errors() => Ok((config, diagnostics.warning_lines())),
         _ => Err(diagnostics.error_lines().join("\n")),
     }
 }

@@ -241,3 +241,36 @@ fn retry_and_queue_have_the_collectors_defaults_and_checks() {
     .expect_err("too short");
     assert_eq!(errors.lines().count(), 3, "{errors}");
 }
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Old {
+    tuning: NoEffect,
+    #[serde(alias = "size_old")]
+    size: u32,
+    wal: Option<serde_json::Value>,
+    mode: String,
+}
+
+impl ComponentConfig for Old {
+    fn validate(&self, at: &mut Checker<'_>) {
+        at.renamed("size_old", "size");
+        at.no_effect("wal", "the log of the pipeline is used");
+    }
+}
+
+#[test]
+fn keys_without_effect_and_old_spellings_are_told_once_with_their_place() {
+    let told = |yaml: &str| from_yaml_told::<Old>(yaml).expect(yaml);
+    assert_eq!(told("tuning:\nmode: x").1, [""; 0]);
+    let (config, warnings) = told("tuning: {deep: [1, {x: 2}]}\nsize_old: 3\nwal: {directory: x}");
+    assert_eq!(config.size, 3);
+    assert_eq!(
+        warnings,
+        [
+            "yaml:1:1: tuning: has no effect here",
+            "yaml:2:11: size_old: \"size_old\" is deprecated; use \"size\" instead",
+            "yaml:3:1: wal: has no effect here: the log of the pipeline is used",
+        ]
+    );
+}

@@ -177,10 +177,33 @@ fn a_string_is_a_list_of_ids_separated_by_commas() {
 #[test]
 fn aliases_load_with_one_warning_each() {
     let yaml = SMALL.replace("  debug:\n", "  debug:\n  logging:\n  logging/2:\n");
-    let loaded = load_text(&yaml).map_err(|d| d.render(false)).expect("valid");
+    let loaded = load_given(&yaml).map_err(|d| d.render(false)).expect("valid");
     let warnings = loaded.diagnostics.warning_lines();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("\"logging\" is the old name of \"debug\""));
+}
+
+#[test]
+fn renamed_types_load_in_both_spellings_and_the_old_one_warns() {
+    let warnings = |exporters: &str| {
+        let yaml = SMALL.replace("  debug:\n", &format!("  debug:\n{exporters}"));
+        let loaded = load_given(&yaml).map_err(|d| d.render(false)).expect(exporters);
+        loaded.diagnostics.warning_lines()
+    };
+    assert_eq!(warnings("  otlp_grpc: {endpoint: 'a:1', tls: {insecure: true}}\n"), [""; 0]);
+    let old = warnings(
+        "  otlp: {endpoint: 'a:1', tls: {insecure: true}}\n  otlp/2: {endpoint: 'a:2', tls: {insecure: true}}\n",
+    );
+    assert_eq!(
+        old,
+        [
+            "--config env:CONFIG:8:3: exporters::otlp: \"otlp\" alias is deprecated; use \"otlp_grpc\" instead"
+        ]
+    );
+    // The built-in configuration is nobody's to change.
+    let built_in =
+        SMALL.replace("  debug:\n", "  debug:\n  otlp: {endpoint: 'a:1', tls: {insecure: true}}\n");
+    assert!(load_text(&built_in).is_ok_and(|loaded| loaded.diagnostics.is_empty()));
 }
 
 #[test]

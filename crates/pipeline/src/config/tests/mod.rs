@@ -6,6 +6,7 @@ mod documents;
 mod expansion;
 mod loading;
 mod rendering;
+mod reporting;
 
 use std::sync::Arc;
 
@@ -175,6 +176,18 @@ fn load_text(yaml: &str) -> Result<Loaded, Diagnostics> {
     let text: &'static str = Box::leak(yaml.to_owned().into_boxed_str());
     let input = Input { default: Some(("collector.yaml", text)), ..Input::default() };
     load(&input, &components(), Environment { variables: &|_| None })
+}
+
+/// As [`load_text`], as a configuration that someone gave.
+fn load_given(yaml: &str) -> Result<Loaded, Diagnostics> {
+    let (input, text) = given(yaml);
+    load(&input, &components(), Environment { variables: &|_| Some(text.clone()) })
+}
+
+/// The input, and the text of its one variable.
+fn given(yaml: &str) -> (Input, String) {
+    let configs = vec!["env:CONFIG".to_owned()];
+    (Input { configs, ..Input::default() }, yaml.to_owned())
 }
 
 /// What a user sees.
