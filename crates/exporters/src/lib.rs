@@ -9,6 +9,7 @@ pub mod debug;
 pub mod delivery;
 pub mod embedded_store;
 mod net;
+pub mod nop;
 pub mod otlp;
 pub mod otlphttp;
 pub mod prometheusremotewrite;

@@ -23,6 +23,7 @@ pub fn components() -> Components {
             exporters::debug::factory(),
             exporters::prometheusremotewrite::factory(),
             exporters::embedded_store::factory(),
+            exporters::nop::factory(),
         ],
         extensions: vec![extensions::health_check::factory(), extensions::query_server::factory()],
     }

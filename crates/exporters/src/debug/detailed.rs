@@ -75,9 +75,7 @@ fn span(out: &mut String, at: usize, span: &SpanView<'_>) -> Fmt {
         ("DroppedEventsCount", span.dropped_events_count()),
         ("DroppedLinksCount", span.dropped_links_count()),
     ] {
-        if count > 0 {
-            labelled(out, label, &count.to_string())?;
-        }
+        labelled(out, label, &count.to_string())?;
     }
     attributes(out, "Attributes:", &span.attrs())?;
     events(out, span.events())?;
@@ -93,7 +91,7 @@ fn events<'a>(out: &mut String, events: impl Iterator<Item = EventView<'a>>) -> 
         writeln!(out, "     -> Name: {}", event.name())?;
         writeln!(out, "     -> Timestamp: {}", time(event.time()))?;
         writeln!(out, "     -> DroppedAttributesCount: {}", event.dropped_attributes_count())?;
-        attributes(out, "     -> Attributes::", &event.attrs())?;
+        indented(out, "Attributes:", &event.attrs())?;
     }
     Ok(())
 }
@@ -108,7 +106,7 @@ fn links<'a>(out: &mut String, links: impl Iterator<Item = LinkView<'a>>) -> Fmt
         writeln!(out, "     -> ID: {}", hex(link.span_id()))?;
         writeln!(out, "     -> TraceState: {}", link.trace_state())?;
         writeln!(out, "     -> DroppedAttributesCount: {}", link.dropped_attributes_count())?;
-        attributes(out, "     -> Attributes::", &link.attrs())?;
+        indented(out, "Attributes:", &link.attrs())?;
     }
     Ok(())
 }
@@ -137,6 +135,7 @@ fn metric(out: &mut String, at: usize, metric: &MetricView<'_>) -> Fmt {
     writeln!(out, "     -> Unit: {}", metric.unit())?;
     let data = metric.data();
     writeln!(out, "     -> DataType: {}", data_type(&data))?;
+    indented(out, "Metadata", &metric.metadata())?;
     if let Data::Sum { monotonic, .. } = &data {
         writeln!(out, "     -> IsMonotonic: {monotonic}")?;
     }
@@ -152,9 +151,8 @@ fn points(out: &mut String, data: Data<'_>) -> Fmt {
         Data::Gauge { points } | Data::Sum { points, .. } => {
             for (at, point) in points.enumerate() {
                 head(out, "NumberDataPoints", at, &point)?;
-                match point.value() {
-                    Some(value) => writeln!(out, "Value: {}", number(value))?,
-                    None => writeln!(out, "Value: ")?,
+                if let Some(value) = point.value() {
+                    writeln!(out, "Value: {}", number(value))?;
                 }
                 exemplars(out, point.exemplars())?;
             }
@@ -219,10 +217,15 @@ fn optional(out: &mut String, label: &str, value: Option<f64>) -> Fmt {
 }
 
 fn buckets(out: &mut String, scale: i32, buckets: &Buckets<'_>, negative: bool) -> Fmt {
-    let base = (-f64::from(scale)).exp2().exp2();
-    for (at, count) in buckets.counts().enumerate().filter(|(_, count)| *count > 0) {
+    let bound = |index: f64| (index * std::f64::consts::LN_2 * (-f64::from(scale)).exp2()).exp();
+    let mut counts: Vec<(usize, u64)> = buckets.counts().enumerate().collect();
+    if negative {
+        // From the smallest value up.
+        counts.reverse();
+    }
+    for (at, count) in counts {
         let index = f64::from(buckets.offset()) + at as f64;
-        let (low, high) = (base.powf(index), base.powf(index + 1.0));
+        let (low, high) = (bound(index), bound(index + 1.0));
         if negative {
             writeln!(out, "Bucket [{:.6}, {:.6}), Count: {count}", -high, -low)?;
         } else {
@@ -241,9 +244,10 @@ fn exemplars<'a>(out: &mut String, exemplars: impl Iterator<Item = ExemplarView<
         writeln!(out, "     -> Trace ID: {}", hex(exemplar.trace_id()))?;
         writeln!(out, "     -> Span ID: {}", hex(exemplar.span_id()))?;
         writeln!(out, "     -> Timestamp: {}", time(exemplar.time()))?;
-        let value = exemplar.value().map(number).unwrap_or_default();
-        writeln!(out, "     -> Value: {value}")?;
-        attributes(out, "     -> FilteredAttributes:", &exemplar.filtered_attrs())?;
+        if let Some(value) = exemplar.value() {
+            writeln!(out, "     -> Value: {}", number(value))?;
+        }
+        indented(out, "FilteredAttributes", &exemplar.filtered_attrs())?;
     }
     Ok(())
 }
@@ -253,12 +257,21 @@ fn labelled(out: &mut String, label: &str, value: &str) -> Fmt {
 }
 
 fn attributes(out: &mut String, title: &str, attrs: &Attrs<'_>) -> Fmt {
+    listed(out, "", title, attrs)
+}
+
+/// A list below a line that is itself one of a list.
+fn indented(out: &mut String, title: &str, attrs: &Attrs<'_>) -> Fmt {
+    listed(out, "     ", &format!("     -> {title}:"), attrs)
+}
+
+fn listed(out: &mut String, indent: &str, title: &str, attrs: &Attrs<'_>) -> Fmt {
     if attrs.is_empty() {
         return Ok(());
     }
     writeln!(out, "{title}")?;
     for (key, value) in attrs.iter() {
-        writeln!(out, "     -> {key}: {}", typed(&value))?;
+        writeln!(out, "{indent}     -> {key}: {}", typed(&value))?;
     }
     Ok(())
 }

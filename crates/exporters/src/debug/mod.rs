@@ -28,6 +28,8 @@ pub use config::{Config, Verbosity};
 /// The exporter.
 pub struct Debug {
     config: Arc<Config>,
+    verbosity: Verbosity,
+    sampling_thereafter: u64,
     clock: Clock,
     meter: ExporterMeter,
     sampler: Mutex<Sampler>,
@@ -58,15 +60,33 @@ impl Debug {
     pub fn new(config: Arc<Config>, context: &Context) -> Self {
         let meter = ExporterMeter::new(context.host.telemetry(), &context.id);
         let sampler = Mutex::new(Sampler::default());
-        Debug { config, clock: context.clock.clone(), meter, sampler }
+        // Only the id tells which name it was written under.
+        let old_name = context.id.split('/').next() == Some("logging");
+        let verbosity = config.verbosity(old_name);
+        let thereafter = if old_name { 500 } else { 1 };
+        let sampling_thereafter = config.sampling_thereafter.unwrap_or(thereafter);
+        Debug {
+            config,
+            verbosity,
+            sampling_thereafter,
+            clock: context.clock.clone(),
+            meter,
+            sampler,
+        }
     }
 
     fn print(&self, text: &str) {
         if self.config.use_internal_logger {
             tracing::info!(target: "debug", "{text}");
         } else {
-            // Nobody to tell when standard output is closed.
-            let _ = writeln!(std::io::stdout().lock(), "{text}");
+            // Nobody to tell when they are closed.
+            let paths = &self.config.output_paths;
+            if paths.is_empty() || paths.iter().any(|path| path == "stdout") {
+                let _ = writeln!(std::io::stdout().lock(), "{text}");
+            }
+            if paths.iter().any(|path| path == "stderr") {
+                let _ = writeln!(std::io::stderr().lock(), "{text}");
+            }
         }
     }
 }
@@ -75,10 +95,10 @@ impl Debug {
 impl Exporter for Debug {
     async fn export(&self, batch: Batch) -> Result<()> {
         let second = self.clock.now() / 1_000_000_000;
-        let (initial, thereafter) = (self.config.sampling_initial, self.config.sampling_thereafter);
+        let (initial, thereafter) = (self.config.sampling_initial, self.sampling_thereafter);
         if self.sampler.lock().prints(second, initial, thereafter) {
             self.print(&normal::summary(&batch.payload));
-            match self.config.verbosity() {
+            match self.verbosity {
                 Verbosity::Basic => {}
                 Verbosity::Normal => self.print(&normal::write(&batch.payload)),
                 Verbosity::Detailed => self.print(&detailed::write(&batch.payload)),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use otlp_wire::{Payload, SpanKind, StatusCode, Temporality, write};
+use otlp_wire::{Payload, Signal, SpanKind, StatusCode, Temporality, write};
 
 use super::{Config, Sampler, Verbosity, detailed, normal};
 
@@ -43,7 +43,7 @@ fn traces() -> Payload {
         ..<_>::default()
     };
     out.span(&span, |attrs| attrs.int("code", 500));
-    out.event(NOW, "oops", |_| {});
+    out.event(NOW, "oops", |attrs| attrs.str("why", "full"));
     out.finish()
 }
 
@@ -86,6 +86,9 @@ fn detailed_has_the_lines_others_grep_for() {
         "     -> code: Int(500)",
         "SpanEvent #0",
         "     -> Name: oops",
+        "     -> Attributes::",
+        "          -> why: Str(full)",
+        "    DroppedAttributesCount: 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line:?} in\n{text}");
     }
@@ -112,16 +115,85 @@ fn detailed_has_the_lines_others_grep_for() {
 
 #[test]
 fn levels_are_taken_under_both_names() {
-    let of = |json: &str| serde_json::from_str::<Config>(json).expect("valid").verbosity();
+    let of = |json: &str, old_name| {
+        serde_json::from_str::<Config>(json).expect("valid").verbosity(old_name)
+    };
     for (json, expected) in [
-        ("{}", Verbosity::Basic),
         (r#"{"verbosity":"detailed"}"#, Verbosity::Detailed),
-        (r#"{"verbosity":"Normal","loglevel":"debug"}"#, Verbosity::Normal),
+        (r#"{"verbosity":"Normal"}"#, Verbosity::Normal),
         (r#"{"loglevel":"debug"}"#, Verbosity::Detailed),
         (r#"{"loglevel":"info"}"#, Verbosity::Normal),
         (r#"{"loglevel":"error"}"#, Verbosity::Basic),
     ] {
-        assert_eq!(of(json), expected, "{json}");
+        assert_eq!((of(json, false), of(json, true)), (expected, expected), "{json}");
+    }
+    assert_eq!((of("{}", false), of("{}", true)), (Verbosity::Basic, Verbosity::Normal));
+}
+
+#[test]
+fn written_as_logging_it_has_the_defaults_of_that_time() {
+    let thereafter = |id: &str, json: &str| {
+        let context = pipeline::testing::context(id, Signal::Logs, &basics::Clock::system());
+        let config = serde_json::from_str::<Config>(json).expect("valid");
+        super::Debug::new(config.into(), &context).sampling_thereafter
+    };
+    assert_eq!(thereafter("debug", "{}"), 1);
+    assert_eq!(thereafter("logging", "{}"), 500);
+    assert_eq!(thereafter("logging/2", "{}"), 500);
+    assert_eq!(thereafter("logging/2", r#"{"sampling_thereafter":7}"#), 7);
+}
+
+/// The lines upstream's debug exporter prints for the same point.
+#[test]
+fn buckets_of_exponential_histograms_are_printed_as_upstream_does() {
+    let mut out = write::Metrics::new();
+    out.resource(|_| {});
+    out.scope("", "");
+    let histogram = write::ExponentialHistogram {
+        count: 5,
+        sum: Some(0.15),
+        scale: 1,
+        zero_count: 1,
+        positive: write::ExponentialBuckets { offset: 1, counts: &[1, 0, 1] },
+        negative: write::ExponentialBuckets { offset: -1, counts: &[1, 1] },
+        ..<_>::default()
+    };
+    out.exponential_histogram("e", "1", "", Temporality::Delta, |points| {
+        points.exponential_histogram(NOW, &histogram, |_| {});
+    });
+    let payload = out.finish();
+    let text = detailed::write(&payload);
+    let buckets: Vec<&str> = text.lines().filter(|line| line.starts_with("Bucket")).collect();
+    assert_eq!(
+        buckets,
+        [
+            "Bucket [-1.414214, -1.000000), Count: 1",
+            "Bucket [-1.000000, -0.707107), Count: 1",
+            "Bucket [0, 0], Count: 1",
+            "Bucket (1.414214, 2.000000], Count: 1",
+            "Bucket (2.000000, 2.828427], Count: 0",
+            "Bucket (2.828427, 4.000000], Count: 1",
+        ]
+    );
+    let text = normal::write(&payload);
+    assert!(text.contains("e{} count=5 sum=0.15 le-1=1 le-0.70710678118654"), "{text}");
+    assert!(text.contains(" zero=1 le2"), "{text}");
+}
+
+#[test]
+fn doubles_are_printed_as_go_prints_them() {
+    for (value, expected) in [
+        (0.0, "0"),
+        (20.5, "20.5"),
+        (0.0001, "0.0001"),
+        (0.00001, "1e-05"),
+        (1.5e21, "1.5e+21"),
+        (1e20, "100000000000000000000"),
+        (-2.5e-100, "-2.5e-100"),
+        (f64::INFINITY, "+Inf"),
+        (f64::NAN, "NaN"),
+    ] {
+        assert_eq!(normal::Float(value).to_string(), expected);
     }
 }
 

@@ -68,6 +68,14 @@ fn mistakes_are_told_with_what_would_be_right() {
         ("otlphttp: {endpoint: 'http://a', compresion: gzip}", "unknown key \"compresion\""),
         ("debug: {verbosity: loud}", "verbosity level \"loud\" is not supported"),
         ("logging: {loglevel: loud}", "is not one of debug, info"),
+        (
+            "logging: {loglevel: info, verbosity: basic}",
+            "'loglevel' and 'verbosity' are incompatible",
+        ),
+        (
+            "debug: {output_paths: [stdout]}",
+            "output_paths is not supported when use_internal_logger is true",
+        ),
         ("prometheusremotewrite: {}", "endpoint must be specified"),
         (
             "prometheusremotewrite: {endpoint: 'http://a', remote_write_queue: {queue_size: 0}}",
