@@ -8,6 +8,9 @@
 pub mod debug;
 pub mod delivery;
 pub mod embedded_store;
+pub mod file;
+pub mod jaeger;
+pub mod jaeger_thrift;
 mod net;
 pub mod nop;
 pub mod otlp;

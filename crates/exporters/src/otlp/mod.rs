@@ -7,6 +7,8 @@
 
 mod push;
 
+pub(crate) use push::call_headers;
+
 use std::sync::Arc;
 
 use basics::{Error, Result};
@@ -97,7 +99,7 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
     let sender = push::Sender {
         client: Client::new(true),
         uri,
-        headers: push::call_headers(headers, compression),
+        headers: call_headers(headers, compression),
         compression,
     };
     let settings =

@@ -67,7 +67,7 @@ pub(super) fn path(signal: Signal) -> &'static str {
 }
 
 /// `configured` headers with what every call carries.
-pub(super) fn call_headers(mut configured: HeaderMap, compression: Option<Encoding>) -> HeaderMap {
+pub(crate) fn call_headers(mut configured: HeaderMap, compression: Option<Encoding>) -> HeaderMap {
     configured.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     configured.insert(TE, HeaderValue::from_static("trailers"));
     if let Some(encoding) = compression {

@@ -3,6 +3,7 @@
 
 mod contract;
 mod embedded_store;
+mod jaeger;
 mod otlp;
 mod support;
 mod yaml;

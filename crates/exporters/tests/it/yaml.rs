@@ -31,8 +31,12 @@ fn components() -> Components {
 
 /// The mistakes in `yaml`, one a line, each beginning with its path.
 fn mistakes(yaml: &str, exporters: &str) -> Vec<String> {
+    mistakes_of("metrics", yaml, exporters)
+}
+
+fn mistakes_of(signal: &str, yaml: &str, exporters: &str) -> Vec<String> {
     let text = format!(
-        "receivers: {{nothing: }}\n{yaml}\nservice: {{pipelines: {{metrics: {{receivers: [nothing], exporters: [{exporters}]}}}}}}"
+        "receivers: {{nothing: }}\n{yaml}\nservice: {{pipelines: {{{signal}: {{receivers: [nothing], exporters: [{exporters}]}}}}}}"
     );
     let input = Input { configs: vec![format!("yaml:{text}")], ..Input::default() };
     match load(&input, &components(), Environment::process()) {
@@ -41,12 +45,15 @@ fn mistakes(yaml: &str, exporters: &str) -> Vec<String> {
     }
 }
 
-const FACTORIES: [fn() -> ExporterFactory; 5] = [
+const FACTORIES: [fn() -> ExporterFactory; 8] = [
     exporters::otlp::factory,
     exporters::otlphttp::factory,
     exporters::debug::factory,
     exporters::prometheusremotewrite::factory,
     exporters::embedded_store::factory,
+    exporters::file::factory,
+    exporters::jaeger::factory,
+    exporters::jaeger_thrift::factory,
 ];
 
 #[test]
@@ -87,9 +94,39 @@ fn mistakes_are_told_with_what_would_be_right() {
         ),
         ("embedded_store: {durability: maybe}", "is none of sync, interval, none"),
         ("embedded_store: {retention: {time: 0s}}", "must be greater than zero"),
+        ("file: {}", "path must be non-empty"),
+        ("file: {path: a, append: true, rotation: }", "append and rotation enabled at the same"),
+        ("file: {path: a, format: xml}", "format"),
+        ("file: {path: a, compression: gzip}", "compression is not supported"),
+        ("file: {path: a, encoding: text}", "encoding extensions are not supported"),
+        ("file: {path: a, group_by: {enabled: true}}", "exactly one *"),
+        ("file: {path: '*.a', group_by: {enabled: true}}", "must not start with *"),
+        ("file: {path: a, directory_permissions: '0755'}", "requires create_directory"),
+        (
+            "file: {path: a, create_directory: true, directory_permissions: '9'}",
+            "must be a valid octal",
+        ),
+        (
+            "file: {path: a, create_directory: true, directory_permissions: '1777'}",
+            "contain invalid bits",
+        ),
     ] {
         let name = exporter.split(':').next().expect("a name");
         let found = mistakes(&format!("exporters: {{{exporter}}}"), name);
+        assert!(found.iter().any(|line| line.contains(told)), "{exporter}: {found:?}");
+    }
+}
+
+#[test]
+fn mistakes_of_exporters_for_traces_are_told_too() {
+    for (exporter, told) in [
+        ("jaeger: {tls: {insecure: true}}", "requires a non-empty"),
+        ("jaeger: {endpoint: 'http://a:14268/api/traces'}", "the exporter for it is jaeger_thrift"),
+        ("jaeger_thrift: {}", "requires a non-empty"),
+        ("jaeger_thrift: {endpoint: 'a:14268'}", "is not a URL"),
+    ] {
+        let name = exporter.split(':').next().expect("a name");
+        let found = mistakes_of("traces", &format!("exporters: {{{exporter}}}"), name);
         assert!(found.iter().any(|line| line.contains(told)), "{exporter}: {found:?}");
     }
 }
