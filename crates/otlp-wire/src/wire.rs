@@ -24,6 +24,13 @@ pub(crate) fn read_varint(buf: &[u8], pos: &mut usize) -> Option<u64> {
         *pos += 1;
         return Some(u64::from(first));
     }
+    // Lengths of elements: mostly two bytes.
+    if let Some(&second) = buf.get(*pos + 1)
+        && second < 0x80
+    {
+        *pos += 2;
+        return Some(u64::from(first & 0x7f) | u64::from(second) << 7);
+    }
     read_varint_long(buf, pos)
 }
 
@@ -107,7 +114,8 @@ pub(crate) fn fields(buf: &[u8]) -> Fields<'_> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
-    #[inline]
+    // Out of line it costs more than it does: the field goes through memory.
+    #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
         if self.pos >= self.buf.len() {
             return None;

@@ -45,6 +45,47 @@ impl Slot {
     }
 }
 
+/// Where one attribute and its key lie in a message.
+struct Place {
+    start: usize,
+    body: usize,
+    end: usize,
+    key: Range<usize>,
+}
+
+impl Place {
+    /// The attribute, field `number`, that starts at `start`.
+    #[inline]
+    fn at(message: &[u8], start: usize, number: u32) -> Option<Place> {
+        let rest = message.get(start..)?;
+        // The layout every SDK writes: tag and lengths of one byte, the key first.
+        if let [tag, len, 0x0a, key, ..] = *rest
+            && u32::from(tag) == number << 3 | u32::from(LEN)
+            && len < 0x80
+            && key + 2 <= len
+            && usize::from(len) + 2 <= rest.len()
+        {
+            let (body, key_at) = (start + 2, start + 4);
+            let key = key_at..key_at + usize::from(key);
+            return Some(Place { start, body, end: body + usize::from(len), key });
+        }
+        Place::any(message, start, number)
+    }
+
+    /// The same in whatever layout.
+    fn any(message: &[u8], start: usize, number: u32) -> Option<Place> {
+        let field = fields(&message[start..]).next().filter(|field| field.number == number)?;
+        let Val::Len(kv) = field.value else { return None };
+        let end = start + field.end;
+        let body = end - kv.len();
+        let key = Attr::new(kv).key_bytes();
+        // The key lies inside the message (or is empty): its offset is a difference.
+        let key_at =
+            if key.is_empty() { body } else { key.as_ptr() as usize - message.as_ptr() as usize };
+        Some(Place { start, body, end, key: key_at..key_at + key.len() })
+    }
+}
+
 impl State {
     /// Lists the attributes of the base, field `number`.
     fn load(&mut self, raw: &[u8], number: u32) {
@@ -53,34 +94,22 @@ impl State {
             None => (raw, 0),
             Some(range) => (&self.arena[range.clone()], range.start),
         };
-        self.run = message.len()..message.len();
-        for field in fields(message) {
-            let kv = match field.value {
-                Val::Len(kv) if field.number == number => kv,
-                _ if self.slots.is_empty() => continue,
-                _ => break,
-            };
-            if self.slots.is_empty() {
-                self.run.start = field.start;
-            }
-            self.run.end = field.end;
-            let body = field.end - kv.len();
-            let key = Attr::new(kv).key_bytes();
-            // The key lies inside the message (or is empty): its offset is a difference.
-            let key_at = if key.is_empty() {
-                body
-            } else {
-                key.as_ptr() as usize - message.as_ptr() as usize
-            };
+        let first = fields(message).find(|field| field.number == number);
+        let mut end = first.map_or(message.len(), |field| field.start);
+        self.run.start = end;
+        // All attributes lie in one run; what follows it is of no interest.
+        while let Some(place) = Place::at(message, end, number) {
+            end = place.end;
             self.slots.push(Slot {
                 in_arena: self.base.is_some(),
-                start: (origin + field.start) as u32,
-                body: (origin + body) as u32,
-                end: (origin + field.end) as u32,
-                key: (origin + key_at) as u32,
-                key_len: key.len() as u32,
+                start: (origin + place.start) as u32,
+                body: (origin + place.body) as u32,
+                end: (origin + place.end) as u32,
+                key: (origin + place.key.start) as u32,
+                key_len: place.key.len() as u32,
             });
         }
+        self.run.end = end;
         self.loaded = true;
     }
 

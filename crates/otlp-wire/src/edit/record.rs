@@ -16,6 +16,9 @@ use crate::wire::{fields, find_len, find_str, put_len, put_u64};
 use crate::write::put_any;
 use crate::{SpanId, TraceId};
 
+/// Most bytes before the content of a field of an element: a tag below 16 and a 32 bit length.
+const TAG_AND_LENGTH_MAX: usize = 1 + 5;
+
 /// What a [`Record`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
@@ -357,8 +360,10 @@ impl<'a> Record<'a> {
         }
         let run = self.state.run.clone();
         let slots: usize = self.state.slots.iter().map(|s| s.range().len()).sum();
+        let len = base.len() - run.len() + slots;
+        out.reserve(len + TAG_AND_LENGTH_MAX);
         crate::wire::put_tag(out, number, crate::wire::LEN);
-        crate::wire::put_varint(out, (base.len() - run.len() + slots) as u64);
+        crate::wire::put_varint(out, len as u64);
         out.extend_from_slice(&base[..run.start]);
         self.state.write_slots(self.raw, out);
         out.extend_from_slice(&base[run.end..]);
