@@ -91,6 +91,12 @@ pub trait Pass: Send {
         false
     }
 
+    /// True when what the pass drops is left out to keep a sample, not because nobody wants it.
+    /// The accounts tell the two apart.
+    fn is_sampler(&self) -> bool {
+        false
+    }
+
     /// A resource, before its elements.
     fn resource(&mut self, resource: &mut Record<'_>) {}
 

@@ -234,6 +234,19 @@ impl<'a> Record<'a> {
         });
     }
 
+    /// W3C trace state of a span; empty for others.
+    #[inline]
+    pub fn trace_state(&self) -> &str {
+        if self.element == Element::Span { find_str(self.base(), 3) } else { "" }
+    }
+
+    /// Sets the trace state of a span.
+    pub fn set_trace_state(&mut self, state: &str) {
+        if self.element == Element::Span {
+            self.set_field(3, |out| put_len(out, 3, state.as_bytes()));
+        }
+    }
+
     /// Body of a log record; empty for others.
     pub fn body(&self) -> AnyValue<'_> {
         match self.element {
@@ -296,12 +309,18 @@ impl<'a> Record<'a> {
         self.state.edited = false;
     }
 
-    /// Rewrites the element with field `number` written anew, where it was or at the end.
+    /// Rewrites the element with field `number` written anew, where it was or where it belongs.
     fn set_field(&mut self, number: u32, write: impl FnOnce(&mut Vec<u8>)) {
         self.settle();
-        let at = fields(self.base())
-            .find(|f| f.number == number)
-            .map_or(self.base().len()..self.base().len(), |f| f.start..f.end);
+        let base = self.base();
+        let at = match fields(base).find(|f| f.number == number) {
+            Some(field) => field.start..field.end,
+            None => {
+                let later = fields(base).find(|f| f.number > number);
+                let at = later.map_or(base.len(), |f| f.start);
+                at..at
+            }
+        };
         let start = self.state.arena.len();
         self.append_base(0..at.start);
         write(&mut self.state.arena);

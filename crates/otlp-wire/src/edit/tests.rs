@@ -425,3 +425,28 @@ fn unknown_fields_survive_edits_byte_for_byte() {
     put_u64(&mut number, 1000, 7);
     assert_eq!(count(&number), 1);
 }
+
+#[test]
+fn a_field_that_was_not_there_is_written_where_it_belongs() {
+    for (before, after) in [("", "ot=th:8"), ("ot=th:c,vendor=x", "ot=th:e,vendor=x")] {
+        let payload = |trace_state| {
+            let mut w = write::Traces::new();
+            let status = StatusCode::Error;
+            let span =
+                write::Span { trace_state, name: "n", status, flags: 1, ..Default::default() };
+            w.span(&span, |a| a.str("k", "v"));
+            w.finish()
+        };
+        let set: OnElement = |span, _| {
+            let changed = match span.trace_state() {
+                "" => "ot=th:8",
+                _ => "ot=th:e,vendor=x",
+            };
+            span.set_trace_state(changed);
+            assert_eq!(span.trace_state(), changed);
+            Verdict::Keep
+        };
+        let edited = changed(run(&payload(before), vec![item(set)]).0);
+        assert_eq!(edited.bytes(), payload(after).bytes());
+    }
+}

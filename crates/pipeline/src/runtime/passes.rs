@@ -78,20 +78,28 @@ impl Fused {
             return Err(error);
         };
         let mut items = batch.items();
-        for (member, dropped) in self.members.iter().zip(with.scratch.dropped()) {
+        let mut sampled_out = 0;
+        let passes = self.members.iter().zip(&with.passes);
+        for ((member, pass), dropped) in passes.zip(with.scratch.dropped()) {
+            let dropped = u64::from(*dropped);
             member.meter.incoming(items);
-            items = items.saturating_sub(u64::from(*dropped));
+            items = items.saturating_sub(dropped);
             member.meter.outgoing(items);
+            sampled_out += if pass.is_sampler() { dropped } else { 0 };
         }
         self.idle.lock().push(with);
+        let mut leaves_out = |items: u64| {
+            hand.less(Fate::SampledOut, sampled_out.min(items));
+            hand.less(Fate::Filtered, items.saturating_sub(sampled_out));
+        };
         let left = match edited {
             Edited::Unchanged => Some(batch),
             Edited::Changed(payload) => {
-                hand.less(Fate::Filtered, batch.items().saturating_sub(u64::from(payload.items())));
+                leaves_out(batch.items().saturating_sub(u64::from(payload.items())));
                 Some(batch.with_payload(payload))
             }
             Edited::Empty => {
-                hand.less(Fate::Filtered, batch.items());
+                leaves_out(batch.items());
                 batch.settle(Ok(()));
                 None
             }

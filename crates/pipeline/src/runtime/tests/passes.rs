@@ -23,6 +23,21 @@ impl Pass for DropFrom {
     }
 }
 
+/// The same, to keep a sample.
+struct SampleFrom(DropFrom);
+
+impl Pass for SampleFrom {
+    fn visits(&self) -> Visits {
+        self.0.visits()
+    }
+    fn is_sampler(&self) -> bool {
+        true
+    }
+    fn point(&mut self, point: &mut Record<'_>, at: &otlp_wire::Context<'_>) -> Verdict {
+        self.0.point(point, at)
+    }
+}
+
 /// Writes the resource's `stage` to the point, then (`edits`) puts its own there.
 struct Stamp(&'static str, bool);
 
@@ -50,6 +65,27 @@ fn pass<P: Pass + 'static>(
     move |_| {
         let make = make.clone();
         Ok(Processor::Pass(Box::new(move || Box::new(make()))))
+    }
+}
+
+#[tokio::test]
+async fn what_a_sampler_leaves_out_is_told_apart_from_what_is_filtered() {
+    for (filtered_from, sampled_from, filtered, sampled) in
+        [(6, 2, 4, 4), (6, 9, 4, 0), (9, 4, 1, 5), (9, 0, 1, 9)]
+    {
+        let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
+        let plan = Blueprint::new()
+            .receiver("in", &input)
+            .processor("filter", pass(move || DropFrom(filtered_from, false)))
+            .processor("sampler", pass(move || SampleFrom(DropFrom(sampled_from, false))))
+            .exporter("out", output.clone())
+            .pipeline("metrics", &["in"], &["filter", "sampler"], &["out"]);
+        let running = start(plan.plan(), &host).await.unwrap();
+        input.send(batch(10)).await.unwrap();
+        settled(&host, &["metrics"]).await;
+        assert_eq!(count(&host, "metrics", "out", Fate::Filtered), filtered);
+        assert_eq!(count(&host, "metrics", "out", Fate::SampledOut), sampled);
+        running.stop(DEADLINE).await.unwrap();
     }
 }
 
