@@ -14,6 +14,7 @@ mod check;
 mod edit;
 mod json;
 mod payload;
+mod regroup;
 mod schema;
 mod split;
 mod text;
@@ -27,6 +28,7 @@ pub use edit::{
     AttrsMut, Context, Edited, Element, IntoAny, Pass, Put, Record, Scratch, Verdict, Visits,
 };
 pub use payload::{ODD_MESSAGES_MAX, Payload, Signal};
+pub use regroup::{Head, Regrouped, SpanSet};
 pub use value::{AnyValue, Attr, Attrs, Resource, Scope, Values};
 pub use view::*;
 

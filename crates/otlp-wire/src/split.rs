@@ -167,7 +167,7 @@ impl<'a> Cutter<'a> {
 }
 
 /// Copies all fields of a message at `level` but its children.
-fn put_head(out: &mut Vec<u8>, raw: &[u8], level: usize) {
+pub(crate) fn put_head(out: &mut Vec<u8>, raw: &[u8], level: usize) {
     let (mut start, mut end) = (0, 0);
     for field in fields(raw) {
         if is_child(level, field.number) {

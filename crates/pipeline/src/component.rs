@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use basics::{Clock, Error, Result};
 use otlp_wire::{Pass, Payload, Signal};
 
+use crate::ack::Token;
 use crate::batch::{Batch, Meta};
 use crate::config::{Decoded, Diagnostics, Node};
 use crate::host::Host;
@@ -150,7 +151,9 @@ pub trait Extension: Send + Sync {
 /// Where a stage or watch sends its output: the rest of its pipeline. Clone = refcount.
 ///
 /// Every batch that a [`Stage`] takes must leave by exactly one of [`Outlet::forward`] (whole,
-/// split or merged), [`Outlet::discard`] or [`Outlet::refuse`]: the ledger checks it.
+/// split or merged), [`Outlet::discard`] or [`Outlet::refuse`]: the ledger checks it. A stage that
+/// keeps items for long takes them over ([`Outlet::keep`]); then each of them leaves by
+/// [`Outlet::release`] or [`Outlet::let_go`].
 #[derive(Clone)]
 pub struct Outlet {
     pub(crate) down: Arc<dyn Downstream>,
@@ -163,6 +166,10 @@ pub(crate) trait Downstream: Send + Sync {
     async fn forward(&self, batch: Batch) -> Result<()>;
     async fn generate(&self, payload: Payload, meta: Arc<Meta>) -> Result<()>;
     fn left(&self, meta: &Meta, items: u64, fate: Fate);
+    /// So many items more (or, negative, fewer) are kept by a stage that has taken them over.
+    fn kept(&self, meta: &Meta, items: i64);
+    /// Counts `batch` as in flight until this is dropped.
+    fn in_flight(&self, batch: &Batch) -> Arc<Token>;
 }
 
 impl Outlet {
@@ -197,6 +204,28 @@ impl Outlet {
     /// `items` of a batch that came in with `meta` will not go on; the rest of it will.
     pub fn left(&self, meta: &Meta, items: u64, fate: Fate) {
         self.down.left(meta, items, fate);
+    }
+
+    /// Takes over the items of `batch`, of which the stage has made a copy that it accounts for:
+    /// who waits hears that they are accepted, and the memory of the batch is free again.
+    pub fn keep(&self, batch: Batch) {
+        self.down.kept(&batch.meta, batch.items() as i64);
+        batch.settle(Ok(()));
+    }
+
+    /// Sends on items that were taken over with a `meta` like this one. An error is for
+    /// information.
+    pub async fn release(&self, payload: Payload, meta: Arc<Meta>) -> Result<()> {
+        let mut batch = Batch::new(payload, meta);
+        batch.acks.add(self.down.in_flight(&batch));
+        self.down.kept(&batch.meta, -(batch.items() as i64));
+        self.down.forward(batch).await
+    }
+
+    /// `items` that were taken over with a `meta` like this one will not go on.
+    pub fn let_go(&self, meta: &Meta, items: u64, fate: Fate) {
+        self.left(meta, items, fate);
+        self.down.kept(meta, -(items as i64));
     }
 
     /// Resolves when the pipeline is stopping.

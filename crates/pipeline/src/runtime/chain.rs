@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use basics::{Error, Result};
 use otlp_wire::{Payload, Signal};
 
-use super::door::{Entrance, admit};
+use super::door::{Entrance, admit, in_flight};
 use super::fanout::FanOut;
 use super::passes::Fused;
 use super::stage::StageNode;
 use super::watch::WatchNode;
+use crate::ack::Token;
 use crate::batch::{Batch, Meta};
 use crate::component::Downstream;
 use crate::ledger::{Book, Fate, Reason};
@@ -161,5 +162,16 @@ impl Downstream for Rest {
             stage.released(meta, items);
         }
         self.chain.books.of(meta).before(fate, items);
+    }
+
+    fn kept(&self, meta: &Meta, items: i64) {
+        match &self.stage {
+            Some(stage) => stage.keeps(meta, items),
+            None => self.chain.books.of(meta).moving(items),
+        }
+    }
+
+    fn in_flight(&self, batch: &Batch) -> Arc<Token> {
+        in_flight(&self.chain, batch)
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct StageNode {
     panics: Counter,
     /// Items in the stage: live, replayed.
     held: [AtomicI64; 2],
+    /// Those of them that the stage has taken over: no batch counts them as in flight any more.
+    kept: [AtomicI64; 2],
     closing: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -76,6 +78,7 @@ impl StageNode {
             meter,
             panics,
             held: Default::default(),
+            kept: Default::default(),
             closing: watch::Sender::new(false),
             task: Mutex::new(None),
         }
@@ -130,11 +133,19 @@ impl StageNode {
         self.holds(meta, -(items as i64));
     }
 
+    /// The stage has taken over `items` of batches with `meta` (or, negative, keeps them no more).
+    pub fn keeps(&self, meta: &Meta, items: i64) {
+        self.kept[usize::from(meta.replay)].fetch_add(items, Ordering::AcqRel);
+        self.books.of(meta).moving(items);
+    }
+
     /// Counts everything that is held as dropped for `reason`.
     fn loses_all(&self, reason: Reason) {
-        for (held, book) in self.held.iter().zip([&self.books.live, &self.books.replay]) {
+        let books = [&self.books.live, &self.books.replay];
+        for ((held, kept), book) in self.held.iter().zip(&self.kept).zip(books) {
             let items = held.swap(0, Ordering::AcqRel);
             book.before(Fate::Dropped(reason), u64::try_from(items).unwrap_or(0));
+            book.moving(-kept.swap(0, Ordering::AcqRel));
         }
     }
 

@@ -9,7 +9,7 @@ use otlp_wire::Payload;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::ack::Acks;
+use crate::ack::{Acks, Token};
 use crate::batch::{Batch, Meta};
 use crate::component::{Downstream, Outlet};
 use crate::ledger::Fate;
@@ -25,6 +25,7 @@ struct Out {
     forwarded: Mutex<Vec<Batch>>,
     generated: Mutex<Vec<(Payload, Arc<Meta>)>>,
     left: Mutex<Vec<(u64, Fate)>>,
+    kept: Mutex<i64>,
     failure: Mutex<Option<Error>>,
 }
 
@@ -57,6 +58,11 @@ impl Rest {
         self.out.left.lock().clone()
     }
 
+    /// Items that the component has taken over and not sent on or let go yet.
+    pub fn kept(&self) -> i64 {
+        *self.out.kept.lock()
+    }
+
     /// From now on everything sent on fails with `failure`.
     pub fn fail(&self, failure: Error) {
         *self.out.failure.lock() = Some(failure);
@@ -85,5 +91,13 @@ impl Downstream for Out {
 
     fn left(&self, _: &Meta, items: u64, fate: Fate) {
         self.left.lock().push((items, fate));
+    }
+
+    fn kept(&self, _: &Meta, items: i64) {
+        *self.kept.lock() += items;
+    }
+
+    fn in_flight(&self, _: &Batch) -> Arc<Token> {
+        Token::new(|_| ())
     }
 }

@@ -167,6 +167,64 @@ async fn a_stage_that_panics_loses_what_it_held_and_goes_on() {
     running.stop(DEADLINE).await.unwrap();
 }
 
+/// Takes everything over until the end, then sends half of it on. A batch of 13 items makes it
+/// panic.
+#[derive(Default)]
+struct Keeper(Vec<(Payload, Arc<Meta>)>);
+
+#[async_trait]
+impl Stage for Keeper {
+    async fn take(&mut self, batch: Batch, out: &Outlet) -> Result<()> {
+        assert_ne!(batch.items(), 13, "told to panic");
+        self.0.push((batch.payload.clone(), batch.meta.clone()));
+        out.keep(batch);
+        Ok(())
+    }
+
+    async fn finish(&mut self, out: &Outlet) -> Result<()> {
+        for (at, (payload, meta)) in self.0.drain(..).enumerate() {
+            if at % 2 == 0 {
+                out.release(payload, meta).await?;
+            } else {
+                out.let_go(&meta, payload.items().into(), Fate::SampledOut);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_a_stage_takes_over_is_accepted_at_once_and_in_flight_until_it_leaves() {
+    let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
+    let make = |_| Ok(Processor::Stage(Box::new(Keeper::default())));
+    let running = start(plan(&input, &output, make), &host).await.unwrap();
+    for items in [3, 4, 5] {
+        let (batch, answer) = watched(batch(items));
+        input.send(batch).await.unwrap();
+        eventually("it is accepted", || matches!(answer.get(), Some(Ok(())))).await;
+    }
+    assert_eq!(book(&host, "metrics").in_flight(), 12);
+    running.stop(DEADLINE).await.unwrap();
+    settled(&host, &["metrics"]).await;
+    assert_eq!(output.items(), 8);
+    assert_eq!(count(&host, "metrics", "out", Fate::SampledOut), 4);
+}
+
+#[tokio::test]
+async fn what_a_stage_took_over_is_counted_when_it_panics() {
+    let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
+    let make = |_| Ok(Processor::Stage(Box::new(Keeper::default())));
+    let running = start(plan(&input, &output, make), &host).await.unwrap();
+    for items in [3, 13, 2] {
+        input.send(batch(items)).await.unwrap();
+    }
+    eventually("only the last is kept", || book(&host, "metrics").in_flight() == 2).await;
+    running.stop(DEADLINE).await.unwrap();
+    settled(&host, &["metrics"]).await;
+    assert_eq!(count(&host, "metrics", "out", Fate::Dropped(Reason::Panic)), 16);
+    assert_eq!(output.items(), 2);
+}
+
 /// Makes two points for every batch it sees; panics on 13 items while it is told to.
 #[derive(Default)]
 struct Doubler {
