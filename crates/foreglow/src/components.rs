@@ -15,6 +15,7 @@ pub fn components() -> Components {
             processors::attributes::factory(),
             processors::batch::factory(),
             processors::metricsinference::factory(),
+            processors::probabilistic_sampler::factory(),
             processors::resource::factory(),
         ],
         exporters: vec![

@@ -3,9 +3,11 @@
 //!
 //! - [`batch`]: collects small batches into large ones
 //! - [`resource`], [`attributes`]: edit attributes
+//! - [`probabilistic_sampler`]: keeps a share
 //! - [`metricsinference`]: predicts from metrics as they pass
 
 pub mod attributes;
 pub mod batch;
 pub mod metricsinference;
+pub mod probabilistic_sampler;
 pub mod resource;
