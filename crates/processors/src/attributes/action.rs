@@ -279,10 +279,10 @@ impl IntoAny for Hex {
     }
 }
 
-/// SHA-256 of the value's bytes; nothing for empty, list and map values.
+/// SHA-256 of the value's bytes; nothing for list and map values.
 fn hashed(value: AnyValue<'_>) -> Hex {
     let digest = match value {
-        AnyValue::Str(text) if !text.is_empty() => Sha256::digest(text),
+        AnyValue::Str(text) => Sha256::digest(text),
         AnyValue::Bool(value) => Sha256::digest([u8::from(value)]),
         AnyValue::Int(value) => Sha256::digest(value.to_le_bytes()),
         AnyValue::Double(value) => Sha256::digest(value.to_bits().to_le_bytes()),
