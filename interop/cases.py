@@ -4,7 +4,9 @@
 import json
 import math
 import os
+import pathlib
 import subprocess
+import sys
 import time
 
 import peers
@@ -331,5 +333,20 @@ def verdicts(stack):
     return beside_go(stack, "verdicts", peers.otelcol_contrib())
 
 
+def documents(stack):
+    """Configurations from the field run unmodified, on their own ports, with the peers they name."""
+    folder = pathlib.Path(os.environ.get("FOREGLOW_FIELD_CONFIGS", ROOT.parent / "shared" / "configs"))
+    if not folder.is_dir():
+        return f"{folder} is not there: nothing to run (FOREGLOW_FIELD_CONFIGS names another folder)"
+    namespace = ["unshare", "--mount", "--net", "--map-root-user"]
+    if subprocess.run([*namespace, "true"], capture_output=True).returncode != 0:
+        raise peers.Missing("this user may not make a network namespace (unshare --net)")
+    done = subprocess.run(
+        [*namespace, sys.executable, ROOT / "interop" / "documents.py", folder], capture_output=True, text=True, timeout=900,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
 # Quick ones first: `--minutes` starts as many as fit its time.
-ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, browser, mlserver, go_collector_to_us, us_to_go_collector, differential, verdicts]
+ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, browser, mlserver, go_collector_to_us, us_to_go_collector, differential, verdicts, documents]

@@ -209,16 +209,18 @@ def difference(ours, theirs):
 def verdicts(foreglow, otelcol, names):
     """Upstream's own test configurations, read from the Go module cache: accepted and refused alike."""
     cache = pathlib.Path(subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip())
+    version = subprocess.run([otelcol, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
     rules = yaml.safe_load((HERE / "verdicts" / "components.yaml").read_text())
     agreed, accepted, wrong = 0, [], []
     for rule in rules:
-        folder = next(iter(sorted(cache.glob(rule["module"] + "@v*"), reverse=True)), None)
+        folders = {path.name.rsplit("@", 1)[1]: path for path in cache.glob(rule["module"] + "@v*")}
+        folder = folders.get(f"v{version}")
         if folder is None:
-            wrong.append(f"{rule['module']}: its sources are not in the Go module cache")
+            wrong.append(f"{rule['module']}: version {version} is not in the Go module cache")
             continue
         for path in sorted(folder.glob("testdata/*.y*ml")):
             for name, body in bodies(path, rule["type"]):
-                label = f"{rule['type']} {path.name} {name}"
+                label = f"{rule['section']} {rule['type']} {path.name} {name}"
                 if names and not any(part in label for part in names):
                     continue
                 reason = next((why for pattern, why in rule.get("differs", {}).items() if re.search(pattern, label)), None)
@@ -237,12 +239,16 @@ def verdicts(foreglow, otelcol, names):
 
 
 def bodies(path, kind):
-    """The component bodies of one upstream test file: `kind[/name]: body`, or a whole collector file."""
+    """The component bodies of one upstream test file: `kind[/name]: body`, a whole collector file, or one body."""
     try:
         tree = yaml.safe_load(path.read_text())
     except yaml.YAMLError:
         return
+    tree = {} if tree is None else tree
     if not isinstance(tree, dict):
+        return
+    if "go.opentelemetry.io/collector/" in str(path) and not any(str(name).split("/")[0] == kind for name in tree):
+        yield "as a whole", tree or None
         return
     for section in [tree, *(tree.get(s) or {} for s in ("receivers", "processors", "exporters", "extensions"))]:
         for name, body in section.items() if isinstance(section, dict) else []:
