@@ -10,6 +10,7 @@ import sys
 import time
 
 import peers
+import prometheus_cases
 from stack import ROOT, Prometheus, binary, free_port, get, stop, wait_for
 
 # @GRPC@ and @HTTP@ become the free ports of the process under test.
@@ -349,4 +350,5 @@ def documents(stack):
 
 
 # Quick ones first: `--minutes` starts as many as fit its time.
-ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, browser, mlserver, go_collector_to_us, us_to_go_collector, differential, verdicts, documents]
+ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, *prometheus_cases.ALL, browser, mlserver, go_collector_to_us,
+       us_to_go_collector, differential, verdicts, documents]

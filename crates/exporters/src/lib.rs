@@ -15,5 +15,7 @@ mod net;
 pub mod nop;
 pub mod otlp;
 pub mod otlphttp;
+pub mod prometheus;
 pub mod prometheusremotewrite;
 mod settings;
+mod translation;

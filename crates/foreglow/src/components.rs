@@ -22,6 +22,7 @@ pub fn components() -> Components {
             exporters::otlp::factory(),
             exporters::otlphttp::factory(),
             exporters::debug::factory(),
+            exporters::prometheus::factory(),
             exporters::prometheusremotewrite::factory(),
             exporters::embedded_store::factory(),
             exporters::file::factory(),

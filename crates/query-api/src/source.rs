@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use basics::labels::{Labels, Matcher};
+use otlp_series::NativeHistogram;
 use promql::{FloatHistogram, HistogramSample, Select, Series, SeriesSource};
 use store::Store;
-use store::translate::NativeHistogram;
 
 /// The store's metrics as PromQL reads them.
 pub struct Source(pub Arc<Store>);

@@ -33,10 +33,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use basics::UnixNano;
+use otlp_series::{MetricKind, Refusal, Refused};
 use otlp_wire::{Payload, Signal};
 use parking_lot::{Mutex, RwLock};
 
-use crate::translate::{self, MetricKind, Refusal, Refused};
 use aliases::Aliases;
 use door::Door;
 use registry::Registry;
@@ -79,7 +79,7 @@ impl Default for Limits {
 #[derive(Clone, Debug)]
 pub struct HeadOptions {
     /// How metrics become series.
-    pub translate: translate::Options,
+    pub translate: otlp_series::Options,
     /// How far behind its series' newest a sample may be. 1 h: what a restarted agent sends late.
     pub out_of_order: Duration,
     /// How far before its reception a sample may be. 7 days: imports, not clocks at 1970.
@@ -98,7 +98,7 @@ impl Default for HeadOptions {
     fn default() -> Self {
         const DAY: u64 = 24 * 3600;
         HeadOptions {
-            translate: translate::Options::for_store(),
+            translate: otlp_series::Options::for_store(),
             out_of_order: Duration::from_secs(3600),
             past_max: Duration::from_secs(7 * DAY),
             future_max: Duration::from_secs(600),

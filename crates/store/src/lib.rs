@@ -7,7 +7,6 @@
 //! other in one point only: what the log's ring drops, the head prunes.
 //! Out: [`Head`] for metrics, [`RecentTraces`], [`RecentLogs`], [`Store::services`].
 //!
-//! - [`translate`]: OTLP metrics as Prometheus series, shared with remote write
 //! - [`head`]: series, samples, selection
 //! - [`recent`]: the newest traces and logs
 //!
@@ -17,7 +16,6 @@
 pub mod head;
 pub mod recent;
 mod services;
-pub mod translate;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Exporter `prometheusremotewrite`: metrics to anything that takes Prometheus remote write 1.0.
+//! Exporter `prometheusremotewrite`: metrics to anything that takes Prometheus remote write 1.0 or 2.0.
 //!
-//! Names and labels are those of the store (`store::translate`). One batch is sent at a time and
-//! its requests one after the other, so that the samples of a series arrive in order. 5xx, 429 and
-//! network errors are tried again (in place: later samples wait), other refusals are final.
-//! Points that have no place in Prometheus (deltas, no value) are counted and left out.
+//! Names and labels are those of the store (`otlp-series`). Batches go one after the other; a large
+//! one is spread over lanes by series ([`body`]), sent at the same time, each lane in order. What
+//! fails is tried again in place: 5xx, 429 and network errors, and only what was not delivered yet,
+//! so the samples of a series arrive in order and once. A request that the peer refuses is halved
+//! until the series that it refuses is alone ([`sender`]). Points that have no place in Prometheus
+//! (deltas, no value) are counted and left out.
 
+mod body;
 mod config;
 mod encode;
+mod metadata;
+mod sender;
 #[cfg(test)]
 mod tests;
+mod v1;
+mod v2;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use basics::{Error, Kind, Result};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, Uri};
+use otlp_series::Report;
 use otlp_wire::Signal;
 use parking_lot::Mutex;
 use pipeline::component::{Alias, ExporterFactory};
@@ -28,12 +35,9 @@ use pipeline::{Batch, Context};
 pub use config::Config;
 
 use crate::delivery::{Delivery, DeliverySettings, Push, Pushed, QueueSettings};
-use crate::net::answer;
-use crate::net::client::{self, Client, Parts};
-use encode::Encoder;
-
-/// The collector's default for one request.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use body::Lane;
+use encode::{Encoder, Form};
+use sender::{Outcome, Sender};
 
 /// How the component table makes it.
 pub fn factory() -> ExporterFactory {
@@ -41,7 +45,7 @@ pub fn factory() -> ExporterFactory {
         kind: "prometheusremotewrite",
         aliases: &[Alias { kind: "prometheus_remote_write", warning: None }],
         signals: &[Signal::Metrics],
-        summary: "Prometheus remote write 1.0",
+        summary: "Prometheus remote write 1.0 and 2.0",
         decode: pipeline::config::decode::<Config>,
         build: |config, context| {
             let config = config.downcast::<Config>().map_err(|_| {
@@ -57,97 +61,147 @@ pub fn factory() -> ExporterFactory {
 /// # Errors
 /// `Invalid` when the endpoint or a header is none.
 pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
-    let uri = crate::settings::plain_url(&config.client.endpoint)?;
-    let mut headers = client::headers(config.client.headers.iter())?;
-    let agent = HeaderValue::from_static(client::USER_AGENT);
-    headers.entry(USER_AGENT).or_insert(agent);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
-    headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static("0.1.0"));
-    let encoder =
-        Encoder::new(config.translation(), config.max_batch_size_bytes, config.send_metadata);
-    let sender = Sender {
-        client: Client::new(false),
-        uri,
-        headers,
-        encoder: Mutex::new(encoder),
-        failed_translations: context.host.telemetry().counter(
-            "otelcol_exporter_prometheusremotewrite_failed_translations",
-            "Points that could not be translated to Prometheus.",
-            &[("exporter", &context.id)],
-        ),
-    };
     let queue = config.remote_write_queue;
     let settings = DeliverySettings {
-        // Each request has its own time, see `Sender::send`.
+        // Each request has its own time, see `Sender`.
         timeout: Duration::ZERO,
         retry: crate::settings::retry(&config.retry_on_failure),
         queue: queue.enabled.then(|| QueueSettings {
-            size: queue.queue_size,
+            size: usize::try_from(queue.queue_size).unwrap_or(1),
+            // One batch at a time: the next one must not overtake it.
             consumers: 1,
             ..QueueSettings::default()
         }),
     };
-    let timeout = config.client.timeout.map_or(TIMEOUT, |timeout| timeout.get());
-    Ok(Delivery::new(context, settings, Timed { sender, timeout }))
+    let counter = |name: &'static str, help: &'static str| {
+        context.host.telemetry().counter(name, help, &[("exporter", &context.id)])
+    };
+    let exporter = RemoteWrite {
+        sender: Sender::new(config, context)?,
+        encoder: Mutex::new(Encoder::new(form(config))),
+        under_way: Mutex::default(),
+        failed_translations: counter(
+            "otelcol_exporter_prometheusremotewrite_failed_translations",
+            "Points that could not be translated to Prometheus.",
+        ),
+        translated: counter(
+            "otelcol_exporter_prometheusremotewrite_translated_time_series",
+            "Time series in requests, made of points.",
+        ),
+    };
+    Ok(Delivery::new(context, settings, exporter))
 }
 
-struct Sender {
-    client: Client,
-    uri: Uri,
-    headers: HeaderMap,
-    encoder: Mutex<Encoder>,
-    failed_translations: Counter,
+fn form(config: &Config) -> Form {
+    Form {
+        translation: config.translation(),
+        v2: config.is_v2(),
+        bytes_max: config.bytes_max(),
+        send_metadata: config.send_metadata,
+        lanes: config.lanes(),
+    }
 }
 
-/// A sender with a limit for each request.
-struct Timed {
+struct RemoteWrite {
     sender: Sender,
-    timeout: Duration,
+    encoder: Mutex<Encoder>,
+    under_way: Mutex<Vec<Work>>,
+    failed_translations: Counter,
+    translated: Counter,
 }
 
-impl Sender {
-    async fn send(&self, body: Bytes) -> Result<()> {
-        let mut request = Request::new(Parts::new([body]));
-        *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        let answer = self.client.send(request).await?;
-        if answer.status.is_success() {
-            return Ok(());
+/// Batches whose rest is remembered between attempts. With a queue there is one; without one as
+/// many as callers wait, and a batch that is forgotten is sent whole again.
+const UNDER_WAY_MAX: usize = 16;
+
+/// What is left to send of a batch.
+struct Work {
+    /// The batch's bytes: they say which batch it is, and holding them keeps that true.
+    payload: Bytes,
+    lanes: Vec<Lane>,
+    report: Report,
+    /// Samples refused for good, and what the peer said.
+    rejected: u64,
+    said: String,
+}
+
+impl RemoteWrite {
+    /// What is left of `batch`, or all of it when it comes for the first time.
+    fn take_up(&self, batch: &Batch) -> Work {
+        let payload = batch.payload.bytes();
+        let mut under_way = self.under_way.lock();
+        let is_same = |work: &Work| {
+            work.payload.as_ptr() == payload.as_ptr() && work.payload.len() == payload.len()
+        };
+        if let Some(at) = under_way.iter().position(is_same) {
+            return under_way.swap_remove(at);
         }
-        let error = answer::from_http_status(&answer, &answer::said(&answer));
-        // Unlike OTLP, every server error may pass.
-        match answer.status.is_server_error() && !error.kind().is_retryable() {
-            true => Err(Error::new(Kind::Retry { after: None }, error.message())),
-            false => Err(error),
+        drop(under_way);
+        let (lanes, report) = self.encoder.lock().encode(&batch.payload);
+        let series = lanes.iter().flatten().map(|request| request.holds.series).sum();
+        self.translated.add(series);
+        self.failed_translations.add(report.refused.total());
+        Work { payload: payload.clone(), lanes, report, rejected: 0, said: String::new() }
+    }
+
+    fn put_off(&self, work: Work) {
+        let mut under_way = self.under_way.lock();
+        if under_way.len() >= UNDER_WAY_MAX {
+            under_way.remove(0);
         }
+        under_way.push(work);
     }
 }
 
 #[async_trait]
-impl Push for Timed {
+impl Push for RemoteWrite {
     async fn push(&self, batch: &Batch) -> Result<Pushed> {
-        let (requests, report) = self.sender.encoder.lock().encode(&batch.payload);
-        for request in requests {
-            let sent = self.sender.send(request);
-            match self.timeout.is_zero() {
-                true => sent.await?,
-                false => tokio::time::timeout(self.timeout, sent)
-                    .await
-                    .map_err(|_| Error::retry(format!("no answer within {:?}", self.timeout)))??,
+        let mut work = self.take_up(batch);
+        let lanes = work.lanes.iter_mut().map(|lane| self.sender.deliver(lane));
+        let outcomes: Vec<Outcome> = futures::future::join_all(lanes).await;
+        let mut failure: Option<Error> = None;
+        for outcome in outcomes {
+            work.rejected += outcome.rejected;
+            if work.said.is_empty() {
+                work.said = outcome.said;
             }
+            failure = match (failure, outcome.failed) {
+                (Some(known), Some(other)) => Some(worse(known, other)),
+                (known, other) => known.or(other),
+            };
         }
-        let refused = report.refused.total();
-        if refused == 0 {
-            return Ok(Pushed::default());
+        if let Some(error) = failure {
+            work.lanes.retain(|lane| !lane.is_empty());
+            if error.kind().is_retryable() {
+                self.put_off(work);
+            }
+            return Err(error);
         }
-        self.sender.failed_translations.add(refused);
-        let reasons: Vec<String> = report
-            .refused
-            .iter()
-            .map(|(reason, count)| format!("{} {count}", reason.name()))
-            .collect();
-        Ok(Pushed { rejected: refused, message: format!("not translated: {}", reasons.join(", ")) })
+        Ok(pushed(&work))
     }
+}
+
+/// Which of two failures decides: one that is final, else the longer wait.
+fn worse(one: Error, other: Error) -> Error {
+    let rank = |error: &Error| match error.kind() {
+        Kind::Retry { after } => (0, after.unwrap_or_default()),
+        kind if kind.is_retryable() => (0, Duration::ZERO),
+        _ => (1, Duration::ZERO),
+    };
+    if rank(&other) > rank(&one) { other } else { one }
+}
+
+fn pushed(work: &Work) -> Pushed {
+    let refused = work.report.refused.total();
+    let mut message = Vec::new();
+    if refused > 0 {
+        let reasons = work.report.refused.iter();
+        let reasons: Vec<String> =
+            reasons.map(|(reason, count)| format!("{} {count}", reason.name())).collect();
+        message.push(format!("not translated: {}", reasons.join(", ")));
+    }
+    if work.rejected > 0 {
+        message.push(format!("{} samples refused: {}", work.rejected, work.said));
+    }
+    Pushed { rejected: refused + work.rejected, message: message.join("; ") }
 }

@@ -7,13 +7,15 @@ use testkit::remote_write::WriteRequest;
 use super::config::Config;
 use super::encode::Encoder;
 
+mod delivering;
+mod second;
+
 const T: u64 = 1_700_000_000_000_000_000;
 
 fn encode(config: &Config, payload: &Payload) -> Vec<WriteRequest> {
-    let mut encoder =
-        Encoder::new(config.translation(), config.max_batch_size_bytes, config.send_metadata);
-    let (requests, _) = encoder.encode(payload);
-    requests.iter().map(|body| WriteRequest::read(&inflate("snappy", body))).collect()
+    let (lanes, _) = Encoder::new(super::form(config)).encode(payload);
+    let requests = lanes.iter().flatten();
+    requests.map(|request| WriteRequest::read(&inflate("snappy", &request.body))).collect()
 }
 
 fn config(json: &str) -> Config {
@@ -115,7 +117,37 @@ fn keys_change_names_labels_and_metadata() {
     assert!(request.samples()[1].1.is_nan(), "stale");
     let told: Vec<_> =
         request.metadata.iter().map(|m| (m.family.as_str(), m.kind, m.help.as_str())).collect();
-    assert_eq!(told[0], ("requests_total", 1, "how many"));
+    assert!(told.contains(&("requests_total", 1, "how many")), "{told:?}");
+    assert_eq!(told.len(), 3, "{told:?}");
+}
+
+/// `prometheus.Histogram`, whole numbers only.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Native {
+    #[prost(uint64, tag = "1")]
+    count: u64,
+    #[prost(double, tag = "3")]
+    sum: f64,
+    #[prost(sint32, tag = "4")]
+    schema: i32,
+    #[prost(double, tag = "5")]
+    zero_threshold: f64,
+    #[prost(uint64, tag = "6")]
+    zero_count: u64,
+    #[prost(message, repeated, tag = "11")]
+    positive_spans: Vec<Span>,
+    #[prost(sint64, repeated, tag = "12")]
+    positive_deltas: Vec<i64>,
+    #[prost(int64, tag = "15")]
+    timestamp: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Span {
+    #[prost(sint32, tag = "1")]
+    offset: i32,
+    #[prost(uint32, tag = "2")]
+    length: u32,
 }
 
 #[test]
@@ -136,11 +168,12 @@ fn native_histograms_keep_their_buckets() {
     });
     let request = &encode(&config("{}"), &payload)[0];
     let encoded = &request.timeseries[0].histograms[0];
-    let decoded = <super::encode::Native as prost::Message>::decode(&encoded[..]).expect("valid");
+    let decoded = <Native as prost::Message>::decode(&encoded[..]).expect("valid");
     let spans: Vec<_> = decoded.positive_spans.iter().map(|s| (s.offset, s.length)).collect();
-    assert_eq!(spans, [(3, 1), (2, 2)]);
-    assert_eq!(decoded.positive_deltas, [4, -3, 2]);
+    assert_eq!(spans, [(3, 5)], "a gap of two is not worth a span");
+    assert_eq!(decoded.positive_deltas, [4, -4, 0, 1, 2]);
     assert_eq!((decoded.count, decoded.zero_count, decoded.schema), (9, 1, 1));
+    assert_eq!((decoded.sum, decoded.timestamp), (5.0, (T / 1_000_000) as i64));
 }
 
 #[test]

@@ -4,18 +4,18 @@
 use std::sync::atomic::Ordering;
 
 use basics::UnixNano;
+use otlp_series::{
+    Family, NativeHistogram, Options, Refusal, Refused, Report, Sink, Stamp, Translator,
+};
 use otlp_wire::ResourceView;
 
 use super::series::{Appended, Series};
 use super::{FamilyInfo, Head, HeadOptions, IngestReport, SHARDS};
-use crate::translate::{
-    Family, NativeHistogram, Options, Refusal, Refused, Report, Sink, Stamp, Translator,
-};
 
 /// A resolution cache and the samples on their way to the shards.
 #[derive(Debug)]
 pub(super) struct Door {
-    translator: Translator<SeriesRef>,
+    translator: Translator<(), SeriesRef>,
     pending: [Vec<Pending>; SHARDS],
 }
 
@@ -166,9 +166,10 @@ impl Entering<'_> {
 }
 
 impl Sink for Entering<'_> {
+    type Family = ();
     type Series = SeriesRef;
 
-    fn series(&mut self, labels: &[(&str, &str)]) -> Result<SeriesRef, Refusal> {
+    fn series(&mut self, _: &(), labels: &[(&str, &str)]) -> Result<SeriesRef, Refusal> {
         let forecasts = &self.head.options.forecast_labels;
         let forecast = labels.iter().any(|(name, _)| forecasts.iter().any(|f| f == name));
         Ok(SeriesRef { id: self.head.series_id(labels)?, forecast })

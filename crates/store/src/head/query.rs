@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 
 use basics::labels::{Labels, Matcher};
 use basics::{Error, Result};
+use otlp_series::NativeHistogram;
 use roaring::RoaringBitmap;
 
 use super::registry::Registry;
 use super::series::Columns;
 use super::{FamilyInfo, Head, SHARDS};
-use crate::translate::NativeHistogram;
 
 /// One series' samples in a time range.
 #[derive(Clone, Debug, Default)]

@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use otlp_series::NativeHistogram;
+
 use super::chunk::Chunk;
-use crate::translate::NativeHistogram;
 
 /// Samples per sealed chunk: half an hour at 15 s, as in Prometheus; a tail stays below 2 KiB.
 pub(crate) const CHUNK_SAMPLES: usize = 120;

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use basics::labels::{Labels, MatchOp, Matcher};
+use otlp_series::STALE;
 use otlp_wire::Temporality;
 use otlp_wire::write::{ExponentialBuckets, ExponentialHistogram, Histogram, Metrics};
 use proptest::prelude::*;
@@ -11,7 +12,6 @@ use super::chunk::Chunk;
 use super::registry::Registry;
 use super::series::{Appended, Columns, Series};
 use super::*;
-use crate::translate::STALE;
 
 const MS: u64 = 1_000_000;
 /// Any time: tests begin here.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use otlp_wire::{Attrs, ResourceView, ScopeView};
 
-use super::names::{info_label_name, label_name};
-use super::{Options, Refusal, ResourceLabels};
+use crate::names::label_name;
+use crate::{Options, Refusal, ResourceLabels, ScopeLabels};
 
-/// Sorted by name, each once, no empty value.
+/// Sorted by name, each once; no empty value unless asked for.
 pub(crate) type LabelMap = BTreeMap<String, String>;
 
 /// Resource attributes that make up `job` and `instance` and say nothing new in `target_info`.
@@ -16,6 +16,9 @@ const IDENTIFYING: [&str; 3] = ["service.name", "service.namespace", "service.in
 
 /// Where `environment` is taken from when a resource has none: the current name first.
 const ENVIRONMENT: [&str; 2] = ["deployment.environment.name", "deployment.environment"];
+
+/// Attributes of a scope that would pass for its own fields.
+const SCOPE_FIELDS: [&str; 3] = ["name", "version", "schema_url"];
 
 /// What a resource gives to all its points.
 #[derive(Debug, Default)]
@@ -30,12 +33,13 @@ pub(crate) struct ResourcePart {
     pub info: Option<LabelMap>,
 }
 
-/// Text of each attribute by key; the first of equal keys wins, empty values count as absent.
-fn texts(attrs: Attrs<'_>) -> BTreeMap<String, String> {
+/// Text of each attribute by key; the first of equal keys wins, empty values count as absent
+/// unless `empty`.
+fn texts(attrs: Attrs<'_>, empty: bool) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::new();
     for (key, value) in attrs {
         let text = value.text();
-        if !text.is_empty() {
+        if empty || !text.is_empty() {
             texts.entry(key.to_owned()).or_insert_with(|| text.into_owned());
         }
     }
@@ -44,7 +48,7 @@ fn texts(attrs: Attrs<'_>) -> BTreeMap<String, String> {
 
 impl ResourcePart {
     pub(crate) fn new(resource: ResourceView<'_>, options: &Options) -> Result<Self, Refusal> {
-        let all = texts(resource.attrs());
+        let all = texts(resource.attrs(), options.empty_labels);
         let get = |key: &str| all.get(key).cloned().unwrap_or_default();
         let (name, namespace) = (get("service.name"), get("service.namespace"));
         let job = match (name.is_empty(), namespace.is_empty()) {
@@ -61,10 +65,17 @@ impl ResourcePart {
                     part.copied.retain(|key, _| !IDENTIFYING.contains(&key.as_str()));
                 }
             }
+            ResourceLabels::Matching { included, excluded } => {
+                part.copied = all.clone();
+                part.copied.retain(|key, _| {
+                    (included.is_empty() || included.iter().any(|p| matches(p, key)))
+                        && !excluded.iter().any(|p| matches(p, key))
+                });
+            }
             ResourceLabels::Promoted(keys) => {
                 let promoted = all.iter().filter(|(key, _)| keys.iter().any(|k| covers(k, key)));
                 for (key, value) in promoted {
-                    let name = label_name(key).ok_or(Refusal::LabelName)?;
+                    let name = label_name(key, options.utf8).ok_or(Refusal::LabelName)?;
                     part.fallback.entry(name).or_insert_with(|| value.clone());
                 }
             }
@@ -74,7 +85,10 @@ impl ResourcePart {
         {
             part.fallback.entry("environment".to_owned()).or_insert_with(|| value.clone());
         }
-        part.info = options.target_info.then(|| info_labels(&all, &part, options)).flatten();
+        part.info = match options.target_info {
+            true => info_labels(resource, &all, &part, options),
+            false => None,
+        };
         Ok(part)
     }
 
@@ -95,44 +109,70 @@ fn covers(entry: &str, key: &str) -> bool {
     }
 }
 
+/// Whether a pattern covers a key: `*` is any text, `?` any character.
+fn matches(pattern: &str, key: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else {
+        return same_length(pattern, key);
+    };
+    let ends: Vec<usize> = key.char_indices().map(|(at, _)| at).chain([key.len()]).collect();
+    let begin = ends.get(before.chars().count()).filter(|at| same_length(before, &key[..**at]));
+    begin.is_some_and(|begin| {
+        ends.iter().filter(|at| *at >= begin).any(|at| matches(after, &key[*at..]))
+    })
+}
+
+fn same_length(pattern: &str, key: &str) -> bool {
+    pattern.chars().count() == key.chars().count()
+        && pattern.chars().zip(key.chars()).all(|(p, k)| p == '?' || p == k)
+}
+
 /// Labels of `target_info`: none when the resource has nothing to tell or no identity.
 fn info_labels(
+    resource: ResourceView<'_>,
     all: &BTreeMap<String, String>,
     part: &ResourcePart,
     options: &Options,
 ) -> Option<LabelMap> {
-    let told: Vec<_> = all.iter().filter(|(key, _)| !IDENTIFYING.contains(&key.as_str())).collect();
-    if told.is_empty() || part.job.is_empty() && part.instance.is_empty() {
+    let told = || all.iter().filter(|(key, _)| !IDENTIFYING.contains(&key.as_str()));
+    // An attribute without a value tells nothing, but the collector counts it.
+    let tells = resource.attrs().into_iter().any(|(key, _)| !IDENTIFYING.contains(&key));
+    if !tells || part.job.is_empty() && part.instance.is_empty() {
         return None;
     }
     let mut labels = LabelMap::new();
-    for (key, value) in told {
+    for (key, value) in told() {
         // A key without a valid name is left out: one odd attribute must not cost the others.
-        if let Some(name) = info_label_name(key) {
+        if let Some(name) = label_name(key, options.utf8) {
             join(&mut labels, name, value);
         }
     }
     part.identify(&mut labels);
-    add_external(&mut labels, options);
+    if options.external_labels_on_info {
+        add_external(&mut labels, options);
+    }
     Some(labels)
 }
 
 /// The labels a scope gives to all its points.
 pub(crate) fn scope_labels(scope: ScopeView<'_>, options: &Options) -> LabelMap {
     let mut labels = LabelMap::new();
-    if !options.scope_labels {
+    let always = options.scope_labels == ScopeLabels::Always;
+    if options.scope_labels == ScopeLabels::None {
         return labels;
     }
-    for (name, value) in
-        [("otel_scope_name", scope.name()), ("otel_scope_version", scope.version())]
-    {
-        if !value.is_empty() {
-            labels.insert(name.to_owned(), value.to_owned());
+    for (key, value) in texts(scope.attrs(), options.empty_labels) {
+        if SCOPE_FIELDS.contains(&key.as_str()) {
+            continue;
+        }
+        if let Some(name) = label_name(&format!("otel_scope_{key}"), options.utf8) {
+            join(&mut labels, name, &value);
         }
     }
-    for (key, value) in texts(scope.attrs()) {
-        if let Some(name) = label_name(&format!("otel_scope_{key}")) {
-            join(&mut labels, name, &value);
+    let url = if always { scope.schema_url() } else { "" };
+    let told = [("otel_scope_name", scope.name()), ("otel_scope_version", scope.version())];
+    for (name, value) in told.into_iter().chain(always.then_some(("otel_scope_schema_url", url))) {
+        if always || !value.is_empty() {
+            labels.insert(name.to_owned(), value.to_owned());
         }
     }
     labels
@@ -145,11 +185,11 @@ pub(crate) fn point_labels(
     scope: &LabelMap,
     options: &Options,
 ) -> Result<LabelMap, Refusal> {
-    let mut all = texts(attrs);
+    let mut all = texts(attrs, options.empty_labels);
     all.extend(resource.copied.iter().map(|(key, value)| (key.clone(), value.clone())));
     let mut labels = LabelMap::new();
     for (key, value) in &all {
-        join(&mut labels, label_name(key).ok_or(Refusal::LabelName)?, value);
+        join(&mut labels, label_name(key, options.utf8).ok_or(Refusal::LabelName)?, value);
     }
     for (name, value) in &resource.fallback {
         labels.entry(name.clone()).or_insert_with(|| value.clone());

@@ -7,7 +7,7 @@
 
 use otlp_wire::{Buckets, ExponentialHistogramPoint};
 
-use super::{Refusal, STALE};
+use crate::{Refusal, STALE};
 
 const SCHEMA_MAX: i32 = 8;
 const SCHEMA_MIN: i32 = -4;
@@ -74,7 +74,7 @@ impl NativeHistogram {
     }
 
     /// The sum of two, at the coarser of their resolutions.
-    pub(crate) fn plus(&self, other: &Self) -> Self {
+    pub fn plus(&self, other: &Self) -> Self {
         let schema = self.schema.min(other.schema);
         let merge = |a: &[(i32, f64)], b: &[(i32, f64)]| {
             let mut all = coarser(a, self.schema - schema);
@@ -94,7 +94,7 @@ impl NativeHistogram {
     }
 
     /// Bytes it takes, itself included.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         size_of::<Self>() + (self.positive.capacity() + self.negative.capacity()) * 16
     }
 }

@@ -9,39 +9,39 @@ use hashbrown::hash_map::EntryRef;
 use otlp_wire::{Attrs, MetricView, ResourceView, ScopeView};
 use smallvec::SmallVec;
 
-use super::labels::{LabelMap, ResourcePart, point_labels, scope_labels};
-use super::names::{NameContext, metric_name, unit_name};
-use super::points::{self, Shape};
-use super::{Family, MetricKind, Options, Refusal, Report, Sink};
+use crate::labels::{LabelMap, ResourcePart, point_labels, scope_labels};
+use crate::names::{NameContext, metric_name, unit_name};
+use crate::points::{self, Shape};
+use crate::{Family, MetricKind, Options, Refusal, Report, Sink};
 
 type ByBytes<V> = HashMap<Vec<u8>, V, foldhash::fast::RandomState>;
 
 /// Translates payloads, remembering what series resolved to. One thread at a time.
 #[derive(Debug)]
-pub struct Translator<S> {
+pub struct Translator<F, S> {
     options: Options,
-    resources: ByBytes<ResourceEntry<S>>,
+    resources: ByBytes<ResourceEntry<F, S>>,
     bytes: usize,
     /// Key of the metric at hand, reused.
     key: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct ResourceEntry<S> {
+struct ResourceEntry<F, S> {
     part: Result<ResourcePart, Refusal>,
     info: Option<Result<S, Refusal>>,
-    scopes: ByBytes<ScopeEntry<S>>,
+    scopes: ByBytes<ScopeEntry<F, S>>,
 }
 
 #[derive(Debug)]
-struct ScopeEntry<S> {
+struct ScopeEntry<F, S> {
     labels: LabelMap,
-    metrics: ByBytes<MetricEntry<S>>,
+    metrics: ByBytes<MetricEntry<F, S>>,
 }
 
 #[derive(Debug)]
-struct MetricEntry<S> {
-    name: Option<String>,
+struct MetricEntry<F, S> {
+    family: Option<(String, F)>,
     points: ByBytes<Resolved<S>>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Resolved<S> {
 /// What an entry costs beside its key: maps, boxes, a few series.
 const ENTRY_BYTES: usize = 128;
 
-impl<S> Translator<S> {
+impl<F, S> Translator<F, S> {
     /// An empty cache.
     pub fn new(options: Options) -> Self {
         Translator { options, resources: HashMap::default(), bytes: 0, key: Vec::new() }
@@ -77,7 +77,7 @@ impl<S> Translator<S> {
     pub fn translate_resource(
         &mut self,
         resource: ResourceView<'_>,
-        sink: &mut impl Sink<Series = S>,
+        sink: &mut impl Sink<Family = F, Series = S>,
         report: &mut Report,
     ) {
         if self.bytes > self.options.cache_bytes_max {
@@ -136,7 +136,7 @@ impl<K: Sink> Run<'_, K> {
     fn scope(
         &mut self,
         scope: ScopeView<'_>,
-        scopes: &mut ByBytes<ScopeEntry<K::Series>>,
+        scopes: &mut ByBytes<ScopeEntry<K::Family, K::Series>>,
         key: &mut Vec<u8>,
     ) {
         let options = self.options;
@@ -157,35 +157,41 @@ impl<K: Sink> Run<'_, K> {
             key.extend_from_slice(metric.name().as_bytes());
             let mut added = 0;
             let metric_entry = entry(&mut scope_entry.metrics, key, &mut added, || MetricEntry {
-                name: self.name_of(metric, kind),
+                family: self.family_of(metric, kind),
                 points: HashMap::default(),
             });
             self.bytes += added;
-            let Some(name) = &metric_entry.name else {
+            let Some((name, family)) = &metric_entry.family else {
                 let count = metric.points_count() as u64;
                 self.report.refused.add(Refusal::MetricName, count);
                 continue;
             };
-            let mut place =
-                Place { name, scope: &scope_entry.labels, points: &mut metric_entry.points };
+            let scope = &scope_entry.labels;
+            let mut place = Place { name, family, scope, points: &mut metric_entry.points };
             points::write(self, &mut place, data);
         }
     }
 
-    fn name_of(&mut self, metric: MetricView<'_>, kind: MetricKind) -> Option<String> {
+    fn family_of(
+        &mut self,
+        metric: MetricView<'_>,
+        kind: MetricKind,
+    ) -> Option<(String, K::Family)> {
         let context = NameContext {
             unit: metric.unit(),
             counter: kind == MetricKind::Counter,
             gauge: points::is_gauge(&metric.data()),
             namespace: &self.options.namespace,
             suffixes: self.options.suffixes,
+            utf8: self.options.utf8,
         };
         let name = metric_name(metric.name(), context)?;
         let plain = metric_name(metric.name(), NameContext { suffixes: false, ..context })?;
         let unit = unit_name(metric.unit());
         let help = metric.description();
-        self.sink.family(Family { name: &name, plain: &plain, kind, unit: &unit, help });
-        Some(name)
+        let family = Family { name: &name, plain: &plain, kind, unit: &unit, help };
+        let family = self.sink.family(family);
+        Some((name, family))
     }
 
     pub(crate) fn accepts_deltas(&self) -> bool {
@@ -199,51 +205,54 @@ impl<K: Sink> Run<'_, K> {
     /// Writes `target_info` with the time of the newest point.
     fn info(&mut self, resolved: &mut Option<Result<K::Series, Refusal>>) {
         let (Some(labels), Some(time_ms)) = (&self.part.info, self.newest) else { return };
+        if time_ms == 0 {
+            return;
+        }
         let sink = &mut *self.sink;
         let resolved = resolved.get_or_insert_with(|| {
-            let kind = MetricKind::Gauge;
-            let help = "Target metadata";
-            let name = "target_info";
-            sink.family(Family { name, plain: name, kind, unit: "", help });
-            let name = if self.options.namespace.is_empty() {
-                "target_info".to_owned()
-            } else {
-                format!("{}_target_info", self.options.namespace)
+            let name = match self.options.namespace.as_str() {
+                "" => "target_info".to_owned(),
+                namespace => format!("{namespace}_target_info"),
             };
-            series(sink, labels, &name, None)
+            let (kind, help) = (MetricKind::Gauge, "Target metadata");
+            let family = Family { name: &name, plain: &name, kind, unit: "", help };
+            let family = sink.family(family);
+            series(sink, &family, labels, &name, None)
         });
         if let Ok(series) = resolved {
-            self.sink.sample(series, super::Stamp { time_ms, start_ms: 0, delta: false }, 1.0);
+            self.sink.sample(series, crate::Stamp { time_ms, start_ms: 0, delta: false }, 1.0);
         }
     }
 }
 
 /// Where the points of one metric are kept.
-pub(crate) struct Place<'p, S> {
+pub(crate) struct Place<'p, F, S> {
     name: &'p str,
+    family: &'p F,
     scope: &'p LabelMap,
     points: &'p mut ByBytes<Resolved<S>>,
 }
 
-impl<S> Place<'_, S> {
+impl<F, S> Place<'_, F, S> {
     /// The series of the point with `attrs`; resolved anew when its shape changed.
-    pub(crate) fn resolve<K: Sink<Series = S>>(
+    pub(crate) fn resolve<K: Sink<Family = F, Series = S>>(
         &mut self,
         run: &mut Run<'_, K>,
         attrs: Attrs<'_>,
         shape: &Shape<'_>,
     ) -> &Resolved<S> {
         let key = attrs.raw();
+        let (name, family, scope) = (self.name, self.family, self.scope);
         match self.points.entry_ref(key) {
             EntryRef::Occupied(known) => {
                 let known = known.into_mut();
                 if !shape.fits(known) {
-                    *known = resolve(run, self.name, self.scope, attrs, shape);
+                    *known = resolve(run, name, family, scope, attrs, shape);
                 }
                 known
             }
             EntryRef::Vacant(place) => {
-                place.insert(resolve(run, self.name, self.scope, attrs, shape))
+                place.insert(resolve(run, name, family, scope, attrs, shape))
             }
         }
     }
@@ -252,6 +261,7 @@ impl<S> Place<'_, S> {
 fn resolve<K: Sink>(
     run: &mut Run<'_, K>,
     name: &str,
+    family: &K::Family,
     scope: &LabelMap,
     attrs: Attrs<'_>,
     shape: &Shape<'_>,
@@ -262,7 +272,7 @@ fn resolve<K: Sink>(
         Ok(labels) => {
             let mut all = SmallVec::new();
             shape.each(|suffix, extra| {
-                all.push(series(run.sink, &labels, &format!("{name}{suffix}"), extra));
+                all.push(series(run.sink, family, &labels, &format!("{name}{suffix}"), extra));
             });
             all
         }
@@ -285,6 +295,7 @@ impl<S> Resolved<S> {
 /// Resolves one series: `labels`, its name, and `le` or `quantile`.
 fn series<K: Sink>(
     sink: &mut K,
+    family: &K::Family,
     labels: &LabelMap,
     name: &str,
     extra: Option<(&str, &str)>,
@@ -298,5 +309,5 @@ fn series<K: Sink>(
         .chain(extra)
         .collect();
     all.sort_unstable_by_key(|(label, _)| *label);
-    sink.series(&all)
+    sink.series(family, &all)
 }

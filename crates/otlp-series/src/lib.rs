@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! OTLP metrics as Prometheus series: one implementation for the store and for remote write.
+//! OTLP metrics as Prometheus series: one implementation for the store, remote write and the pull page.
 //!
-//! In: a metrics [`Payload`]. Out: calls on a [`Sink`]: `series` once for each label set met for
-//! the first time, then `sample` (or `histogram`) for each value, in the payload's order, so that
-//! the samples of one series keep theirs. What a series resolves to (an id, encoded labels) is the
+//! In: a metrics [`Payload`]. Out: calls on a [`Sink`]: `family` and `series` once for each metric
+//! and label set met for the first time, then `sample` (or `histogram`) for each value, in the
+//! payload's order, so that the samples of one series keep theirs. What a series resolves to (an id, encoded labels) is the
 //! sink's; the [`Translator`] remembers it under the raw bytes of resource, scope, metric identity
 //! and attributes, compared exactly: labels are decoded on a miss only.
 //!
@@ -23,7 +23,7 @@ mod tests;
 use otlp_wire::{ExemplarView, Payload};
 
 pub use cache::Translator;
-pub use names::{NameContext, info_label_name, label_name, metric_name, number_label, unit_name};
+pub use names::{NameContext, label_name, metric_name, number_label, unit_name};
 pub use native::NativeHistogram;
 
 /// Prometheus' staleness marker: a NaN with this payload says that a series has ended.
@@ -40,8 +40,27 @@ pub enum ResourceLabels {
         /// Leaves out `service.name`, `service.namespace` and `service.instance.id`.
         without_service: bool,
     },
+    /// Those whose key a pattern of `included` covers and none of `excluded`; `*` and `?` as in
+    /// file names, no `included` = all. They win like `All` (`resource_constant_labels`).
+    Matching {
+        /// Patterns of keys.
+        included: Vec<String>,
+        /// Patterns of keys that stay out.
+        excluded: Vec<String>,
+    },
     /// Those listed, where the point has no such label; `service.*` covers all that begin so.
     Promoted(Vec<String>),
+}
+
+/// What is told of a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopeLabels {
+    /// Nothing.
+    None,
+    /// `otel_scope_name`, `otel_scope_version` where there is one, and its attributes.
+    Present,
+    /// The same and `otel_scope_schema_url`, even where they are empty.
+    Always,
 }
 
 /// How metrics are translated.
@@ -49,18 +68,24 @@ pub enum ResourceLabels {
 pub struct Options {
     /// Append unit and type to names (`_bytes`, `_total`).
     pub suffixes: bool,
+    /// Leave characters as they are instead of writing `_` for what old Prometheus does not take.
+    pub utf8: bool,
     /// Put before each name.
     pub namespace: String,
     /// Resource attributes as labels.
     pub resource_labels: ResourceLabels,
     /// Give `environment` from `deployment.environment(.name)` where it is absent.
     pub fill_environment: bool,
-    /// `otel_scope_name`, `otel_scope_version` and the scope's attributes as labels.
-    pub scope_labels: bool,
+    /// Scopes as labels.
+    pub scope_labels: ScopeLabels,
+    /// Attributes with an empty value become labels too.
+    pub empty_labels: bool,
     /// Write `target_info`.
     pub target_info: bool,
     /// Labels for all series, where absent.
     pub external_labels: Vec<(String, String)>,
+    /// `target_info` gets them too.
+    pub external_labels_on_info: bool,
     /// Pass deltas on (the sink adds them up) instead of refusing them.
     pub accept_deltas: bool,
     /// Most bytes the cache may hold; then it starts anew. 64 MiB: about 100,000 points of a dozen
@@ -94,14 +119,28 @@ impl Options {
     pub fn for_remote_write() -> Self {
         Options {
             suffixes: true,
+            utf8: false,
             namespace: String::new(),
             resource_labels: ResourceLabels::None,
             fill_environment: false,
-            scope_labels: true,
+            scope_labels: ScopeLabels::Present,
+            empty_labels: false,
             target_info: true,
             external_labels: Vec::new(),
+            external_labels_on_info: true,
             accept_deltas: false,
             cache_bytes_max: 64 << 20,
+        }
+    }
+
+    /// As the Go collector's pull page does by default.
+    pub fn for_page() -> Self {
+        Options {
+            scope_labels: ScopeLabels::Always,
+            empty_labels: true,
+            external_labels_on_info: false,
+            accept_deltas: true,
+            ..Options::for_remote_write()
         }
     }
 }
@@ -159,20 +198,25 @@ pub struct Stamp {
 
 /// Where translated series go.
 pub trait Sink {
+    /// What a family resolves to.
+    type Family;
     /// What a label set resolves to.
     type Series;
 
-    /// Resolves a label set, `__name__` included, sorted by name, no empty values. Called again
-    /// for a known one after the cache started anew.
+    /// Tells about a family, once for each metric before its first series (and again after the
+    /// cache started anew).
+    fn family(&mut self, family: Family<'_>) -> Self::Family;
+
+    /// Resolves a label set, `__name__` included, sorted by name; empty values only if
+    /// [`Options::empty_labels`]. Called again for a known one after the cache started anew.
     ///
     /// # Errors
     /// The reason why there will be no such series; remembered like a success.
-    fn series(&mut self, labels: &[(&str, &str)]) -> Result<Self::Series, Refusal>;
-
-    /// Tells about a family, once before its first series (and again after a new start).
-    fn family(&mut self, family: Family<'_>) {
-        let _ = family;
-    }
+    fn series(
+        &mut self,
+        family: &Self::Family,
+        labels: &[(&str, &str)],
+    ) -> Result<Self::Series, Refusal>;
 
     /// One value of a series; [`STALE`] when it has ended.
     fn sample(&mut self, series: &Self::Series, stamp: Stamp, value: f64);
@@ -180,9 +224,9 @@ pub trait Sink {
     /// One native histogram of a series.
     fn histogram(&mut self, series: &Self::Series, stamp: Stamp, histogram: NativeHistogram);
 
-    /// An exemplar of the value (or the bucket) passed just before.
-    fn exemplar(&mut self, series: &Self::Series, exemplar: ExemplarView<'_>) {
-        let _ = (series, exemplar);
+    /// An exemplar of the value (or the bucket) that is passed next.
+    fn exemplar(&mut self, exemplar: ExemplarView<'_>) {
+        let _ = exemplar;
     }
 }
 
@@ -203,6 +247,8 @@ pub enum Refusal {
     Scale,
     /// The most series are there already.
     SeriesLimit,
+    /// Another metric of the same name has another type.
+    TypeConflict,
     /// The series would have too many labels.
     LabelsLimit,
     /// A label's name or value is too long.
@@ -217,7 +263,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of [`Refused`].
-    pub const ALL: [Refusal; 12] = [
+    pub const ALL: [Refusal; 13] = [
         Refusal::MetricName,
         Refusal::LabelName,
         Refusal::NoData,
@@ -225,6 +271,7 @@ impl Refusal {
         Refusal::Buckets,
         Refusal::Scale,
         Refusal::SeriesLimit,
+        Refusal::TypeConflict,
         Refusal::LabelsLimit,
         Refusal::LabelLength,
         Refusal::TooOld,
@@ -242,6 +289,7 @@ impl Refusal {
             Refusal::Buckets => "buckets",
             Refusal::Scale => "scale",
             Refusal::SeriesLimit => "series_limit",
+            Refusal::TypeConflict => "type_conflict",
             Refusal::LabelsLimit => "labels_limit",
             Refusal::LabelLength => "label_length",
             Refusal::TooOld => "too_old",
@@ -295,9 +343,13 @@ pub struct Report {
     pub refused: Refused,
 }
 
-impl<S> Translator<S> {
+impl<F, S> Translator<F, S> {
     /// Translates all metrics of a payload; nothing for other signals.
-    pub fn translate(&mut self, payload: &Payload, sink: &mut impl Sink<Series = S>) -> Report {
+    pub fn translate(
+        &mut self,
+        payload: &Payload,
+        sink: &mut impl Sink<Family = F, Series = S>,
+    ) -> Report {
         let mut report = Report::default();
         if payload.signal() == otlp_wire::Signal::Metrics {
             for resource in payload.metrics() {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use otlp_wire::write::{ExponentialBuckets, ExponentialHistogram, Histogram, Metrics, Summary};
 use otlp_wire::{Number, Temporality};
 
-use super::*;
+use crate::*;
 
 /// Writes everything down as text.
 #[derive(Default)]
@@ -17,9 +17,10 @@ struct Notes {
 }
 
 impl Sink for Notes {
+    type Family = ();
     type Series = String;
 
-    fn series(&mut self, labels: &[(&str, &str)]) -> Result<String, Refusal> {
+    fn series(&mut self, _: &(), labels: &[(&str, &str)]) -> Result<String, Refusal> {
         self.resolved += 1;
         assert!(labels.is_sorted(), "{labels:?}");
         let name = labels.iter().find(|(n, _)| *n == "__name__").unwrap().1;
@@ -44,9 +45,9 @@ impl Sink for Notes {
         self.lines.push(format!("{series} {histogram:?} @{}", stamp.time_ms));
     }
 
-    fn exemplar(&mut self, series: &String, exemplar: ExemplarView<'_>) {
+    fn exemplar(&mut self, exemplar: ExemplarView<'_>) {
         let value = exemplar.value().unwrap().as_f64();
-        self.lines.push(format!("{series} # {value} @{}", exemplar.time() / 1_000_000));
+        self.lines.push(format!("# {value} @{}", exemplar.time() / 1_000_000));
     }
 }
 
@@ -133,8 +134,8 @@ fn metric_names_are_those_of_otlptranslator() {
             unit,
             counter: kind == c,
             gauge: kind == g,
-            namespace: "",
             suffixes: true,
+            ..NameContext::default()
         };
         assert_eq!(metric_name(name, context).as_deref(), Some(with), "{name} {unit}");
         let context = NameContext { suffixes: false, ..context };
@@ -153,20 +154,22 @@ fn metric_names_are_those_of_otlptranslator() {
 #[test]
 fn label_names_are_those_of_otlptranslator() {
     let cases = [
-        ("host.name", Some("host_name"), Some("host_name")),
-        ("name (of the host)", Some("name_of_the_host_"), Some("name__of_the_host_")),
-        ("2 cents", Some("key_2_cents"), Some("key_2_cents")),
+        ("host.name", Some("host_name"), Some("host.name")),
+        ("name (of the host)", Some("name_of_the_host_"), Some("name (of the host)")),
+        ("2 cents", Some("key_2_cents"), Some("2 cents")),
         ("_name", Some("key_name"), Some("_name")),
         ("__name", Some("key_name"), Some("__name")),
         ("__x__", Some("__x__"), Some("__x__")),
-        ("a..b", Some("a_b"), Some("a__b")),
-        ("\u{e9}.x", Some("key_x"), Some("__x")),
+        ("___x__", Some("___x__"), Some("___x__")),
+        ("a..b", Some("a_b"), Some("a..b")),
+        ("\u{e9}.x", Some("key_x"), Some("\u{e9}.x")),
         ("___", Some("key_"), None),
+        ("____", None, None),
         ("", None, None),
     ];
-    for (key, label, info) in cases {
-        assert_eq!(label_name(key).as_deref(), label, "{key:?}");
-        assert_eq!(info_label_name(key).as_deref(), info, "{key:?} in target_info");
+    for (key, escaped, full) in cases {
+        assert_eq!(label_name(key, false).as_deref(), escaped, "{key:?}");
+        assert_eq!(label_name(key, true).as_deref(), full, "{key:?} in UTF-8");
     }
 }
 
@@ -221,11 +224,11 @@ fn a_histogram_through_remote_write_is_that_of_the_go_collector() {
     assert_eq!(
         notes.lines,
         [
+            "# 0.4 @4000".to_owned(),
             format!("{} 1 @5000", bucket("0.5")),
             format!("{} 3 @5000", bucket("+Inf")),
             format!("{name}_count{{a_b=\"1;2\",{rest},{scope}}} 3 @5000"),
             format!("{name}_sum{{a_b=\"1;2\",{rest},{scope}}} 7.5 @5000"),
-            format!("{} # 0.4 @4000", bucket("0.5")),
             "target_info{cluster=\"c1\",job=\"a\",k8s_pod_name=\"p\"} 1 @5000".to_owned(),
         ]
     );

@@ -9,10 +9,10 @@ use otlp_wire::{
     PointView, SummaryPoint, Temporality, Views,
 };
 
-use super::cache::{Place, Resolved, Run};
-use super::names::number_label;
-use super::native::NativeHistogram;
-use super::{MetricKind, Refusal, STALE, Sink, Stamp};
+use crate::cache::{Place, Resolved, Run};
+use crate::names::number_label;
+use crate::native::NativeHistogram;
+use crate::{MetricKind, Refusal, STALE, Sink, Stamp};
 
 /// The type of a metric's series; none without data.
 pub(crate) fn kind_of(data: &Data<'_>) -> Option<MetricKind> {
@@ -33,17 +33,19 @@ pub(crate) fn is_gauge(data: &Data<'_>) -> bool {
 /// Writes all points of a metric.
 pub(crate) fn write<K: Sink>(
     run: &mut Run<'_, K>,
-    place: &mut Place<'_, K::Series>,
+    place: &mut Place<'_, K::Family, K::Series>,
     data: Data<'_>,
 ) {
     match data {
         Data::Empty => {}
-        Data::Gauge { points } => {
-            each(run, points, Some(false), |run, point, delta| number(run, place, point, delta))
-        }
-        Data::Sum { points, temporality, .. } => {
+        Data::Gauge { points } => each(run, points, Some(false), |run, point, delta| {
+            number(run, place, point, delta, false)
+        }),
+        Data::Sum { points, temporality, monotonic } => {
             let delta = delta(run, temporality);
-            each(run, points, delta, |run, point, delta| number(run, place, point, delta));
+            each(run, points, delta, |run, point, delta| {
+                number(run, place, point, delta, monotonic)
+            });
         }
         Data::Histogram { points, temporality } => {
             let delta = delta(run, temporality);
@@ -78,11 +80,10 @@ fn each<'a, K: Sink, P: PointView<'a>>(
 {
     for point in points {
         let written = delta.ok_or(Refusal::Temporality).and_then(|delta| write(run, &point, delta));
+        // A point that is refused was taken all the same: `target_info` is as new.
+        run.saw(ms(point.time()));
         match written {
-            Ok(()) => {
-                run.report.points += 1;
-                run.saw(ms(point.time()));
-            }
+            Ok(()) => run.report.points += 1,
             Err(reason) => run.report.refused.add(reason, 1),
         }
     }
@@ -98,9 +99,10 @@ fn stamp<'a>(point: &impl PointView<'a>, delta: bool) -> Stamp {
 
 fn number<'a, K: Sink>(
     run: &mut Run<'_, K>,
-    place: &mut Place<'_, K::Series>,
+    place: &mut Place<'_, K::Family, K::Series>,
     point: &NumberPoint<'a>,
     delta: bool,
+    exemplars: bool,
 ) -> Result<(), Refusal> {
     let stale = point.no_recorded_value();
     let value = match point.value() {
@@ -110,16 +112,16 @@ fn number<'a, K: Sink>(
     };
     let resolved = place.resolve(run, point.attrs(), &Shape::One);
     let series = resolved.series[0].as_ref().map_err(|reason| *reason)?;
-    run.sink.sample(series, stamp(point, delta && !stale), value);
-    for exemplar in point.exemplars() {
-        run.sink.exemplar(series, exemplar);
+    if exemplars {
+        point.exemplars().for_each(|exemplar| run.sink.exemplar(exemplar));
     }
+    run.sink.sample(series, stamp(point, delta && !stale), value);
     Ok(())
 }
 
 fn histogram<K: Sink>(
     run: &mut Run<'_, K>,
-    place: &mut Place<'_, K::Series>,
+    place: &mut Place<'_, K::Family, K::Series>,
     point: &HistogramPoint<'_>,
     delta: bool,
 ) -> Result<(), Refusal> {
@@ -143,30 +145,38 @@ fn histogram<K: Sink>(
     });
     let count = point.count() as f64;
     let values = finite.chain([count, count]).chain(point.sum());
-    write_values(run, resolved, stamp, values)?;
-    bucket_exemplars(run, resolved, bounds, point.exemplars());
-    Ok(())
-}
-
-/// Gives each exemplar to the first bucket that holds its value.
-fn bucket_exemplars<'a, K: Sink>(
-    run: &mut Run<'_, K>,
-    resolved: &Resolved<K::Series>,
-    bounds: PackedF64<'_>,
-    exemplars: Views<'a, ExemplarView<'a>>,
-) {
-    for exemplar in exemplars {
-        let Some(value) = exemplar.value() else { continue };
-        let bucket = bounds.take_while(|bound| *bound < value.as_f64()).count();
-        if let Some(Ok(series)) = resolved.series.get(bucket) {
-            run.sink.exemplar(series, exemplar);
+    let exemplars = bucket_exemplars(bounds, point.exemplars());
+    if exemplars.is_empty() {
+        return write_values(run, resolved, stamp, values);
+    }
+    let mut outcome = Ok(());
+    for (at, value) in values.enumerate() {
+        let (Some(series), Ok(())) = (resolved.series.get(at), outcome) else { break };
+        match series {
+            Ok(series) => {
+                let mine = exemplars.iter().filter(|(bucket, _)| *bucket == at);
+                mine.for_each(|(_, exemplar)| run.sink.exemplar(*exemplar));
+                run.sink.sample(series, stamp, value);
+            }
+            Err(reason) => outcome = Err(*reason),
         }
     }
+    outcome
+}
+
+/// Each exemplar with the first bucket that holds its value.
+fn bucket_exemplars<'a>(
+    bounds: PackedF64<'_>,
+    exemplars: Views<'a, ExemplarView<'a>>,
+) -> Vec<(usize, ExemplarView<'a>)> {
+    let bucket = |value: f64| bounds.take_while(|bound| *bound < value).count();
+    let found = exemplars.map(|exemplar| (exemplar.value(), exemplar));
+    found.filter_map(|(value, exemplar)| Some((bucket(value?.as_f64()), exemplar))).collect()
 }
 
 fn summary<K: Sink>(
     run: &mut Run<'_, K>,
-    place: &mut Place<'_, K::Series>,
+    place: &mut Place<'_, K::Family, K::Series>,
     point: &SummaryPoint<'_>,
 ) -> Result<(), Refusal> {
     let quantiles: Vec<(f64, f64)> = point.quantiles().collect();
@@ -183,7 +193,7 @@ fn summary<K: Sink>(
 
 fn exponential<K: Sink>(
     run: &mut Run<'_, K>,
-    place: &mut Place<'_, K::Series>,
+    place: &mut Place<'_, K::Family, K::Series>,
     point: &ExponentialHistogramPoint<'_>,
     delta: bool,
 ) -> Result<(), Refusal> {
@@ -192,10 +202,8 @@ fn exponential<K: Sink>(
         if stale { NativeHistogram::stale() } else { NativeHistogram::from_point(*point)? };
     let resolved = place.resolve(run, point.attrs(), &Shape::One);
     let series = resolved.series[0].as_ref().map_err(|reason| *reason)?;
+    point.exemplars().for_each(|exemplar| run.sink.exemplar(exemplar));
     run.sink.histogram(series, stamp(point, delta && !stale), histogram);
-    for exemplar in point.exemplars() {
-        run.sink.exemplar(series, exemplar);
-    }
     Ok(())
 }
 
