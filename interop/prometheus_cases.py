@@ -2,6 +2,7 @@
 """Both Prometheus exporters against real Prometheus servers and against the Go collector's own."""
 
 import json
+import re
 import time
 import urllib.request
 
@@ -262,4 +263,84 @@ def prometheus_pull(stack):
     return f"{len(same)} series equal pushed, pulled as text and as OpenMetrics; {exemplars} exemplars"
 
 
-ALL = [prometheus_pull, remote_write_like_go]
+PAGES = [
+    ("{}", "text/plain"),
+    ("{enable_open_metrics: true, namespace: ns, const_labels: {dc: x}}", "application/openmetrics-text;version=1.0.0"),
+    ("{send_timestamps: true, translation_strategy: UnderscoreEscapingWithoutSuffixes}", "text/plain"),
+    ("{without_scope_info: true, resource_to_telemetry_conversion: {enabled: true}}", "text/plain"),
+]
+
+
+def pull_like_go(stack):
+    """The Go collector's page and ours, from the same settings and input, deltas included: equal lines."""
+    collector = peers.otelcol_contrib()
+    now = time.time_ns() // SECOND * SECOND
+    compared = 0
+    for number, (settings, accept) in enumerate(PAGES):
+        def config(port):
+            return RECEIVER % ("prometheus", f'{{endpoint: "127.0.0.1:{port}", {settings[1:-1]}}}', "prometheus")
+
+        ours, theirs, port = free_port(), free_port(), free_port()
+        server = stack.foreglow(config(ours), name=f"foreglow-{number}")
+        path = stack.folder / f"contrib-{number}.yaml"
+        path.write_text(config(theirs).replace("@HTTP@", str(port)))
+        go = stack.start(f"contrib-{number}", [collector, "--config", path])
+        for body in pulled_bodies(now):
+            wait_for("the Go collector to take it", lambda: post(port, body) is not None)
+            post(server.http_port, body)
+
+        def equal():
+            a, b = lines(ours, accept), lines(theirs, accept)
+            assert a and a == b, (settings, "only ours", sorted(a - b), "only theirs", sorted(b - a))
+            return a
+
+        compared += len(wait_for(f"equal pages for {settings}", equal))
+        for process in (go, server.process):
+            process.terminate()
+    return f"{len(PAGES)} settings, {compared} lines equal"
+
+
+def pulled_bodies(now):
+    """First everything, then deltas that follow, one that does not, and series that end."""
+    def delta(begin, end, number, **attrs):
+        return point(now + end * SECOND, number, **attrs) | {"startTimeUnixNano": str(now + begin * SECOND)}
+
+    def spread(begin, end, counts):
+        return histogram(now + end * SECOND, [1.0, 2.0], counts, float(sum(counts))) | {"startTimeUnixNano": str(now + begin * SECOND)}
+
+    yield request(now, *one_label_each(plain(now)), metric("fg.ends", "", "", **gauge(point(now, 1))), metric("fg.conflict", "", "", **gauge(point(now, 1))),
+                  metric("fg.exponential", "s", "", **native(exponential(now, 2, -3, [1, 0, 0, 2]))))
+    for begin, end, number in ((0, 1, 5), (1, 2, 3), (4, 5, 2)):
+        yield request(now, metric("fg.delta", "", "", **counter(delta(begin, end, number, k="v"), temporality=1)),
+                      metric("fg.delta.latency", "s", "", **distribution(spread(begin, end, [number, 1, 2]), temporality=1)),
+                      metric("fg.delta.updown", "", "", **counter(delta(begin, end, number), temporality=1, monotonic=False)))
+    yield request(now, metric("fg.ends", "", "", **gauge(point(now, 0, flags=STALE))), metric("fg.usage", "By", "another help", **gauge(point(now - SECOND, 1, state="used"))))
+
+
+def one_label_each(metrics):
+    """The Go page fails for a metric two of whose attributes become one label; we join them."""
+    return [one for one in metrics if one["name"] != "fg.joined"]
+
+
+def lines(port, accept):
+    """Lines of a page whose order says nothing; numbers as numbers."""
+    call = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept})
+    with urllib.request.urlopen(call, timeout=10) as answer:
+        assert answer.headers["Content-Type"].startswith(accept.split(";")[0]), answer.headers["Content-Type"]
+        return {canonical_line(line) for line in answer.read().decode().splitlines()}
+
+
+def canonical_line(line):
+    if line.startswith("#"):
+        return line.strip()
+    # OpenMetrics of the Go collector writes whole bounds as 10.0; ours keeps the series of text.
+    line = re.sub(r'((?:le|quantile)=")(-?\d+)\.0"', r'\1\2"', line)
+    series, rest = re.match(r"(.*?(?:\}|^[^{ ]+)) (.*)", line).groups()
+    rest, _, example = rest.partition(" # ")
+    if example:
+        labels, numbers = example.rsplit("} ", 1)
+        example = ",".join(sorted(labels[1:].split(","))) + " " + str([float(n) for n in numbers.split()])
+    return f"{series} {[float(n) for n in rest.split()]} {example}"
+
+
+ALL = [prometheus_pull, remote_write_like_go, pull_like_go]
