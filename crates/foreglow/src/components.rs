@@ -17,6 +17,7 @@ pub fn components() -> Components {
             processors::metricsinference::factory(),
             processors::probabilistic_sampler::factory(),
             processors::resource::factory(),
+            processors::tail_sampling::factory(),
         ],
         exporters: vec![
             exporters::otlp::factory(),

@@ -3,7 +3,7 @@
 //!
 //! - [`batch`]: collects small batches into large ones
 //! - [`resource`], [`attributes`]: edit attributes
-//! - [`probabilistic_sampler`]: keeps a share
+//! - [`probabilistic_sampler`], [`tail_sampling`]: keep a share, keep what matters
 //! - [`metricsinference`]: predicts from metrics as they pass
 
 pub mod attributes;
@@ -11,3 +11,4 @@ pub mod batch;
 pub mod metricsinference;
 pub mod probabilistic_sampler;
 pub mod resource;
+pub mod tail_sampling;

@@ -35,6 +35,7 @@ use chance::{
 use counts::Counts;
 use sampler::{Arrived, Policy, Ruling, Sampler, Source};
 use tracestate::TraceState;
+pub(crate) use tracestate::value_of as trace_state_value;
 
 /// The attributes of a log record that say how it was sampled.
 const RANDOMNESS: &str = "sampling.randomness";

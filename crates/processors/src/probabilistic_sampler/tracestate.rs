@@ -107,6 +107,21 @@ impl<'a> TraceState<'a> {
     }
 }
 
+/// The value under `key`; none if the text is not a trace state. What is in `ot` does not matter.
+pub(crate) fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let mut found = None;
+    for member in members(text) {
+        let (name, value) = member.split_once('=')?;
+        if !is_key(name) || !is_value(value) {
+            return None;
+        }
+        if name == key {
+            found = found.or(Some(value));
+        }
+    }
+    found
+}
+
 fn field(out: &mut String, key: &str, value: impl FnOnce(&mut String)) {
     if !out.ends_with('=') {
         out.push(';');
