@@ -14,6 +14,7 @@ pub mod config;
 pub mod health;
 pub mod host;
 pub mod ledger;
+pub mod relabel;
 pub mod runtime;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]

@@ -19,6 +19,9 @@ const EXPONENTIAL: u32 = 10;
 /// Field number of `Metric.summary`.
 const SUMMARY: u32 = 11;
 
+/// Field number of `Metric.metadata`.
+const METADATA: u32 = 12;
+
 /// A distribution with explicit bounds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Histogram<'a> {
@@ -83,6 +86,8 @@ pub struct Summary<'a> {
 #[derive(Debug, Default)]
 pub struct Metrics {
     groups: Groups,
+    /// Encoded metadata of the next metric.
+    metadata: Vec<u8>,
 }
 
 impl Metrics {
@@ -152,6 +157,12 @@ impl Metrics {
         self.groups.raw_element(metric.raw(), metric.points_count() as u32);
     }
 
+    /// Sets the metadata (`Metric.metadata`) of the metric written next.
+    pub fn metadata(&mut self, write: impl FnOnce(&mut AttrWriter<'_>)) {
+        self.metadata.clear();
+        write(&mut AttrWriter { out: &mut self.metadata, number: METADATA });
+    }
+
     fn metric(
         &mut self,
         (name, unit, description): (&str, &str, &str),
@@ -177,6 +188,7 @@ impl Metrics {
         put_nonzero(out, 2, temporality as u64);
         put_nonzero(out, 3, u64::from(monotonic));
         body.close(out);
+        out.append(&mut self.metadata);
         metric.close(out);
         self.groups.items += count;
         if count == 0 {
@@ -327,6 +339,18 @@ impl Points<'_> {
             frame.close(self.out);
         }
         attrs(&mut AttrWriter { out: self.out, number: 7 });
+    }
+
+    /// Marks the point written last: no recorded value. What it holds besides (bounds, quantiles)
+    /// says which series have ended.
+    pub fn no_recorded_value(&mut self) {
+        if self.last.is_some() {
+            put_nonzero(
+                self.out,
+                if matches!(self.data, HISTOGRAM | EXPONENTIAL) { 10 } else { 8 },
+                1,
+            );
+        }
     }
 
     /// Adds an exemplar to the point written last; summaries take none.

@@ -114,6 +114,27 @@ impl AttrWriter<'_> {
     }
 }
 
+/// Attributes encoded once and written many times with [`AttrWriter::copy`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EncodedAttrs(Box<[u8]>);
+
+/// Field number of attributes in number points and summaries: what is copied most stays as it is.
+const ENCODED_NUMBER: u32 = 7;
+
+impl EncodedAttrs {
+    /// Encodes what `write` writes.
+    pub fn new(write: impl FnOnce(&mut AttrWriter<'_>)) -> Self {
+        let mut out = Vec::new();
+        write(&mut AttrWriter { out: &mut out, number: ENCODED_NUMBER });
+        EncodedAttrs(out.into())
+    }
+
+    /// The attributes.
+    pub fn attrs(&self) -> Attrs<'_> {
+        Attrs::new(&self.0, ENCODED_NUMBER)
+    }
+}
+
 /// Encoded length of an `AnyValue` message.
 #[inline]
 pub(crate) fn any_len(value: &AnyValue<'_>) -> usize {
@@ -249,6 +270,20 @@ impl Groups {
         });
     }
 
+    fn scope_with(
+        &mut self,
+        (name, version, schema_url): (&str, &str, &str),
+        attrs: impl FnOnce(&mut AttrWriter<'_>),
+    ) {
+        self.scope(schema_url, |out| {
+            let frame = Frame::open(out, 1, 2);
+            put_str(out, 1, name);
+            put_str(out, 2, version);
+            attrs(&mut AttrWriter { out, number: 3 });
+            frame.close(out);
+        });
+    }
+
     fn scope_from(&mut self, scope: Scope<'_>, schema_url: &str) {
         self.scope(schema_url, |out| put_len(out, 1, scope.raw()));
     }
@@ -337,6 +372,16 @@ macro_rules! group_methods {
         /// Starts an instrumentation scope.
         pub fn scope(&mut self, name: &str, version: &str) {
             self.groups.scope_named(name, version);
+        }
+
+        /// Starts an instrumentation scope that has more than a name: `(name, version, schema URL)`
+        /// and attributes.
+        pub fn scope_with(
+            &mut self,
+            scope: (&str, &str, &str),
+            attrs: impl FnOnce(&mut $crate::write::AttrWriter<'_>),
+        ) {
+            self.groups.scope_with(scope, attrs);
         }
 
         /// Starts a scope that is a copy of another payload's.

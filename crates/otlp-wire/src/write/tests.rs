@@ -122,3 +122,31 @@ fn resources_scopes_and_attributes_are_copied_from_views() {
     };
     assert_eq!(points.next().expect("point").attrs().get("k"), Some(AnyValue::Str("v")));
 }
+
+#[test]
+fn metadata_scope_attributes_and_stale_bounds_are_written_where_they_belong() {
+    let encoded = EncodedAttrs::new(|a| a.str("le", "x"));
+    let mut w = Metrics::new();
+    w.scope_with(("lib", "1", "https://schema"), |a| a.str("tier", "gold"));
+    w.metadata(|a| a.str("prometheus.type", "histogram"));
+    w.histogram("h", "", "", Temporality::Cumulative, |p| {
+        let value =
+            Histogram { explicit_bounds: &[1.0], bucket_counts: &[0, 0], ..Histogram::default() };
+        p.histogram(5, &value, |a| a.copy(encoded.attrs()));
+        p.no_recorded_value();
+    });
+    w.gauge("g", "", "", |p| p.double(5, 1.0, |a| a.copy(encoded.attrs())));
+    let payload = w.finish();
+    Payload::admit(Signal::Metrics, payload.bytes().clone()).expect("well formed");
+    let request: ExportMetricsServiceRequest = payload.decode();
+    let scope = &request.resource_metrics[0].scope_metrics[0];
+    assert_eq!(scope.schema_url, "https://schema");
+    assert_eq!(scope.scope.as_ref().expect("there").attributes[0].key, "tier");
+    assert_eq!(scope.metrics[0].metadata[0].key, "prometheus.type");
+    assert!(scope.metrics[1].metadata.is_empty());
+    let Some(metric::Data::Histogram(histogram)) = &scope.metrics[0].data else {
+        panic!("a histogram")
+    };
+    let point = &histogram.data_points[0];
+    assert_eq!((point.flags, point.explicit_bounds.len(), point.attributes.len()), (1, 1, 1));
+}
