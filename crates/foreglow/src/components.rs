@@ -10,6 +10,7 @@ pub fn components() -> Components {
             receivers::otlp::factory(),
             receivers::hostmetrics::factory(),
             receivers::prometheus::factory(),
+            receivers::otlpjsonfile::factory(),
         ],
         processors: vec![
             processors::attributes::factory(),

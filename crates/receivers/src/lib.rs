@@ -7,4 +7,5 @@
 pub mod hostmetrics;
 mod net;
 pub mod otlp;
+pub mod otlpjsonfile;
 pub mod prometheus;

@@ -1,19 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Receiver `prometheus`: scrapes pages in Prometheus' text format.
+//! Receiver `prometheus`: scrapes pages in Prometheus' formats.
 //!
-//! One task a target; each scrape gives one metrics payload, a failed one gives `up 0` and stale
-//! markers. Names stay as on the page. `static_configs` only so far; service discovery and
-//! relabelling are refused by name.
+//! ```text
+//! discovery -> endpoint (relabel) -> pool: a task a target
+//!                                      fetch -> page -> target: place, round -> otlp -> pipeline
+//! ```
+//! Each scrape gives one metrics payload, a failed one gives `up 0` and stale markers. Names stay
+//! as on the page. Targets are configured or read from files; other service discovery is refused
+//! by name.
 //! Bounds: page size (64 MiB unless `body_size_limit` says otherwise, out of the process's budget),
 //! one scrape of a target at a time, a scrape ends with its timeout.
 
 pub mod config;
-mod families;
+mod discovery;
+mod endpoint;
+mod otlp;
+mod page;
+mod place;
+mod pool;
+mod round;
 mod scrape;
 mod target;
 #[cfg(test)]
 mod tests;
-mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,15 +32,18 @@ use basics::{Error, Result};
 use otlp_wire::Signal;
 use parking_lot::Mutex;
 use pipeline::component::ReceiverFactory;
+use pipeline::relabel::Relabel;
 use pipeline::telemetry::ReceiverMeter;
-use pipeline::{Batch, Consumer, Context, Inlets, Meta, Receiver};
+use pipeline::{Consumer, Context, Inlets, Receiver};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use config::Config;
 
-use scrape::{Scraper, scrapers};
-use target::{Facts, Target};
+use config::{Global, Job};
+use pool::{Pool, Shared};
+use scrape::Fetcher;
+use target::Rules;
 
 /// The first scrape waits until the listeners of this process are there.
 const FIRST_SCRAPE: Duration = Duration::from_millis(500);
@@ -50,7 +62,7 @@ pub fn factory() -> ReceiverFactory {
         kind: "prometheus",
         aliases: &[],
         signals: &[Signal::Metrics],
-        summary: "scrapes pages in Prometheus' text format",
+        summary: "scrapes pages in Prometheus' formats",
         decode: pipeline::config::decode::<Config>,
         build: |config, context| {
             let config = config.downcast::<Config>().map_err(|_| {
@@ -66,52 +78,44 @@ impl Prometheus {
     pub fn new(config: Arc<Config>, context: Context, inlets: Inlets) -> Self {
         Prometheus { config, context, inlets, running: Mutex::new(None) }
     }
+
+    fn pool(&self, job: &Job, inlet: &Arc<dyn Consumer>) -> Result<Pool> {
+        let global = &self.config.config.global;
+        let meter = ReceiverMeter::new(self.context.host.telemetry(), &self.context.id, "http");
+        Ok(Pool::new(Shared {
+            job: job.clone(),
+            global: global.clone(),
+            relabel: Relabel::new(&job.relabel_configs)?,
+            rules: Arc::new(rules(&self.config, job, global)?),
+            fetcher: Fetcher::new(job, global),
+            context: self.context.clone(),
+            inlet: inlet.clone(),
+            meter,
+            offset: FIRST_SCRAPE + self.config.initial_scrape_offset.get(),
+        }))
+    }
 }
 
-/// One target being scraped.
-struct Loop {
-    scraper: Scraper,
-    target: Target,
-    context: Context,
-    inlet: Arc<dyn Consumer>,
-    meter: ReceiverMeter,
-}
-
-impl Loop {
-    async fn run(mut self, first: Duration, mut stopped: watch::Receiver<bool>) {
-        let begin = tokio::time::Instant::now() + first;
-        let mut ticks = tokio::time::interval_at(begin, self.scraper.interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        loop {
-            tokio::select! {
-                _ = stopped.wait_for(|stop| *stop) => return,
-                _ = ticks.tick() => {}
-            }
-            // A scrape under way ends with its timeout; stopping does not wait for it.
-            tokio::select! {
-                _ = stopped.wait_for(|stop| *stop) => return,
-                () = self.once() => {}
-            }
-        }
-    }
-
-    async fn once(&mut self) {
-        let clock = &self.context.clock;
-        let (time, begun) = (clock.now(), clock.monotonic());
-        let page = self.scraper.scrape(self.context.host.budget()).await;
-        let seconds = clock.monotonic().saturating_sub(begun) as f64 / 1e9;
-        if let Err(error) = &page {
-            tracing::warn!(target = self.scraper.url(), "scrape failed: {error}");
-        }
-        let payload = self.target.observe(page.ok(), Facts { time, seconds });
-        let items = u64::from(payload.items());
-        let meta = Meta { received: time, ..Meta::default() };
-        let outcome = self.inlet.consume(Batch::new(payload, Arc::new(meta))).await;
-        self.meter.outcome(Signal::Metrics, items, &outcome);
-        if let Err(error) = outcome {
-            tracing::warn!(target = self.scraper.url(), "scraped metrics refused: {error}");
-        }
-    }
+/// What becomes of the samples of a job.
+fn rules(config: &Config, job: &Job, global: &Global) -> Result<Rules> {
+    let or = |own: usize, all: usize| if own > 0 { own } else { all };
+    let extra = global.extra_scrape_metrics || config.report_extra_scrape_metrics;
+    let classic = global.always_scrape_classic_histograms;
+    Ok(Rules {
+        honor_labels: job.honor_labels,
+        honor_timestamps: job.honor_timestamps,
+        track_timestamps: job.track_timestamps_staleness,
+        relabel: Relabel::new(&job.metric_relabel_configs)?,
+        external_labels: global.external_labels.clone().into_iter().collect(),
+        sample_limit: or(job.sample_limit, global.sample_limit),
+        label_limit: or(job.label_limit, global.label_limit),
+        name_length_limit: or(job.label_name_length_limit, global.label_name_length_limit),
+        value_length_limit: or(job.label_value_length_limit, global.label_value_length_limit),
+        native: job.scrape_native_histograms.unwrap_or(global.scrape_native_histograms),
+        classic_too: job.always_scrape_classic_histograms.unwrap_or(classic),
+        trim_suffixes: config.trim_metric_suffixes,
+        extra_metrics: job.extra_scrape_metrics.unwrap_or(extra),
+    })
 }
 
 #[async_trait]
@@ -120,21 +124,8 @@ impl Receiver for Prometheus {
         let Some(inlet) = self.inlets.metrics.clone() else { return Ok(()) };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let targets = scrapers(&self.config.config)?;
-        let count = targets.len().max(1) as u32;
-        for (index, (scraper, identity)) in targets.into_iter().enumerate() {
-            // Spread over the interval, so that pages do not all come at once.
-            let first =
-                FIRST_SCRAPE.min(scraper.interval) + scraper.interval / count * index as u32;
-            let telemetry = self.context.host.telemetry();
-            let work = Loop {
-                scraper,
-                target: Target::new(identity),
-                context: self.context.clone(),
-                inlet: inlet.clone(),
-                meter: ReceiverMeter::new(telemetry, &self.context.id, "http"),
-            };
-            tasks.spawn(work.run(first, stopped.clone()));
+        for job in &self.config.config.scrape_configs {
+            tasks.spawn(self.pool(job, &inlet)?.run(stopped.clone()));
         }
         *self.running.lock() = Some((stop, tasks));
         Ok(())

@@ -1,171 +1,170 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Fetching one page over HTTP.
+//!
+//! Bounds: the size of a page, as sent and inflated, taken from the process's budget before it is
+//! read; the time of a scrape; a few redirects.
 
 use std::time::Duration;
 
 use basics::{Error, Result};
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT,
-};
-use http::{HeaderValue, Request, Uri};
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Empty;
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use pipeline::Budget;
+use pipeline::{Budget, Permit};
 
-use super::config::{Document, Job};
-use super::families::{self, Page};
-use super::target::Identity;
+use super::config::{Global, Job, Login, Protocol};
+use super::page::Format;
 use crate::net::body::{self, BodyError};
 use crate::net::inflate;
 
 /// Largest page by default: a million series.
 const PAGE_BYTES_MAX: usize = 64 << 20;
 
-/// What we can read, best first.
-const ACCEPTED: &str =
-    "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1";
+/// As Go's HTTP client, which Prometheus uses.
+const REDIRECTS_MAX: usize = 10;
 
-/// Fetches the page of one target.
-pub struct Scraper {
-    /// Time between scrapes.
-    pub interval: Duration,
-    timeout: Duration,
-    uri: Uri,
-    authorization: Option<HeaderValue>,
-    bytes_max: usize,
-    samples_max: usize,
-    client: Client<HttpConnector, Empty<bytes::Bytes>>,
+/// Asked for by default, best first, as Prometheus does.
+const PROTOCOLS: [Protocol; 4] =
+    [Protocol::OpenMetrics100, Protocol::OpenMetrics001, Protocol::Text100, Protocol::Text004];
+
+/// A page as it came.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Inflated.
+    pub bytes: Bytes,
+    /// How it is written.
+    pub format: Format,
+    /// Memory it takes.
+    pub permit: Permit,
 }
 
-/// The scrapers of all targets, and who they scrape.
-///
-/// # Errors
-/// `Invalid` for a target that makes no URL.
-pub fn scrapers(document: &Document) -> Result<Vec<(Scraper, Identity)>> {
-    let mut all = Vec::new();
-    for job in &document.scrape_configs {
+/// Fetches the pages of one job.
+#[derive(Debug)]
+pub struct Fetcher {
+    headers: HeaderMap,
+    login: Login,
+    fallback: Format,
+    bytes_max: usize,
+    redirects_max: usize,
+    client: Client<HttpConnector, Empty<Bytes>>,
+}
+
+impl Fetcher {
+    /// A fetcher with the job's headers and limits.
+    pub fn new(job: &Job, global: &Global) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .build::<_, Empty<bytes::Bytes>>(connector);
-        let (interval, timeout) = job.times(&document.global);
-        for group in &job.static_configs {
-            for address in &group.targets {
-                let scraper = Scraper {
-                    interval,
-                    timeout,
-                    uri: url(job, address)?,
-                    authorization: authorization(job)?,
-                    bytes_max: match job.body_size_limit.0 {
-                        0 => PAGE_BYTES_MAX,
-                        bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
-                    },
-                    samples_max: job.sample_limit,
-                    client: client.clone(),
-                };
-                all.push((scraper, identity(job, address, &group.labels)));
-            }
+            .pool_idle_timeout(job.times(global).0.saturating_mul(2))
+            .pool_max_idle_per_host(1)
+            .build::<_, Empty<Bytes>>(connector);
+        let mut headers = HeaderMap::new();
+        let native = job.scrape_native_histograms.unwrap_or(global.scrape_native_histograms);
+        let asked = job.scrape_protocols.as_ref().or(global.scrape_protocols.as_ref());
+        let asked = asked.cloned().unwrap_or_else(|| {
+            let first = native.then_some(Protocol::PrometheusProto);
+            first.into_iter().chain(PROTOCOLS).collect()
+        });
+        if let Ok(accept) = HeaderValue::from_str(&accept(&asked)) {
+            headers.insert(ACCEPT, accept);
         }
-    }
-    Ok(all)
-}
-
-fn identity(
-    job: &Job,
-    address: &str,
-    labels: &std::collections::BTreeMap<String, String>,
-) -> Identity {
-    let own = |key: &str, default: &str| labels.get(key).map_or(default, String::as_str).to_owned();
-    let rest = labels.iter().filter(|(key, value)| {
-        !["job", "instance"].contains(&key.as_str()) && !key.starts_with("__") && !value.is_empty()
-    });
-    Identity {
-        job: own("job", &job.job_name),
-        instance: own("instance", address),
-        scheme: job.scheme.clone(),
-        labels: rest.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        honor_labels: job.honor_labels,
-        honor_timestamps: job.honor_timestamps,
-    }
-}
-
-fn url(job: &Job, address: &str) -> Result<Uri> {
-    let slash = if job.metrics_path.starts_with('/') { "" } else { "/" };
-    let mut text = format!("{}://{address}{slash}{}", job.scheme, job.metrics_path);
-    let pairs = job.params.iter().flat_map(|(key, values)| values.iter().map(move |v| (key, v)));
-    for (at, (key, value)) in pairs.enumerate() {
-        text.push(if at == 0 && !job.metrics_path.contains('?') { '?' } else { '&' });
-        text.push_str(&format!("{}={}", escaped(key), escaped(value)));
-    }
-    text.parse().map_err(|_| Error::invalid(format!("target {address:?} makes no URL: {text}")))
-}
-
-fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
-fn authorization(job: &Job) -> Result<Option<HeaderValue>> {
-    let Some(text) = job.authorization_header() else { return Ok(None) };
-    let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| Error::invalid("the authorization of a scrape job is not a valid header"))?;
-    value.set_sensitive(true);
-    Ok(Some(value))
-}
-
-impl Scraper {
-    /// What it fetches.
-    pub fn url(&self) -> String {
-        self.uri.to_string()
-    }
-
-    /// Fetches and reads the page.
-    ///
-    /// # Errors
-    /// Why there is no page: no answer in time, another status than 200, too large, not the format.
-    pub async fn scrape(&self, budget: &Budget) -> Result<Page> {
-        match tokio::time::timeout(self.timeout, self.fetch(budget)).await {
-            Ok(page) => page,
-            Err(_) => Err(Error::retry(format!("no answer within {:?}", self.timeout))),
-        }
-    }
-
-    async fn fetch(&self, budget: &Budget) -> Result<Page> {
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let encoding = if job.enable_compression { "gzip" } else { "identity" };
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
         let agent = HeaderValue::from_static(concat!("foreglow/", env!("CARGO_PKG_VERSION")));
         headers.insert(USER_AGENT, agent);
-        if let Ok(seconds) = HeaderValue::from_str(&self.timeout.as_secs_f64().to_string()) {
+        let limit = [job.body_size_limit.0, global.body_size_limit.0, PAGE_BYTES_MAX as u64];
+        let limit = limit.into_iter().find(|bytes| *bytes > 0).unwrap_or_default();
+        Fetcher {
+            headers,
+            login: job.login.clone(),
+            fallback: job.fallback_scrape_protocol.map_or(Format::Text, format_of),
+            bytes_max: usize::try_from(limit).unwrap_or(usize::MAX),
+            redirects_max: if job.follow_redirects { REDIRECTS_MAX } else { 0 },
+            client,
+        }
+    }
+
+    /// Fetches the page at `uri`.
+    ///
+    /// # Errors
+    /// Why there is no page: no answer in time, another status than 200, too large.
+    pub async fn fetch(&self, uri: &Uri, timeout: Duration, budget: &Budget) -> Result<Fetched> {
+        let page = async {
+            let answer = self.ask(uri, timeout).await?;
+            self.read(answer, budget).await
+        };
+        match tokio::time::timeout(timeout, page).await {
+            Ok(page) => page,
+            Err(_) => Err(Error::retry(format!("no answer within {timeout:?}"))),
+        }
+    }
+
+    async fn ask(&self, uri: &Uri, timeout: Duration) -> Result<http::Response<Incoming>> {
+        let mut headers = self.headers.clone();
+        let seconds = timeout.as_secs_f64().to_string();
+        if let Ok(seconds) = HeaderValue::from_str(&seconds) {
             headers.insert("x-prometheus-scrape-timeout-seconds", seconds);
         }
-        if let Some(value) = &self.authorization {
-            headers.insert(AUTHORIZATION, value.clone());
+        self.log_in(&mut headers)?;
+        let mut uri = uri.clone();
+        for _ in 0..=self.redirects_max {
+            let mut request = Request::new(Empty::new());
+            *request.uri_mut() = uri.clone();
+            *request.headers_mut() = headers.clone();
+            let answer = self.client.request(request).await;
+            let answer =
+                answer.map_err(|e| Error::retry("cannot reach the target").caused_by(e))?;
+            let status = answer.status();
+            if status == http::StatusCode::OK {
+                return Ok(answer);
+            }
+            let elsewhere = answer.headers().get(LOCATION).filter(|_| status.is_redirection());
+            let Some(next) = elsewhere.filter(|_| self.redirects_max > 0) else {
+                return Err(Error::retry(format!("the target answered {status}")));
+            };
+            let next = next.to_str().ok().and_then(|text| resolve(&uri, text));
+            let next = next.ok_or_else(|| Error::invalid("the target sends us to no URL"))?;
+            if next.host() != uri.host() {
+                // Who is meant to know the secret is the target, not whoever it names.
+                headers.remove(http::header::AUTHORIZATION);
+            }
+            uri = next;
         }
-        let answer = self.client.request(request).await;
-        let answer = answer.map_err(|e| Error::retry("cannot reach the target").caused_by(e))?;
-        if answer.status() != http::StatusCode::OK {
-            return Err(Error::retry(format!("the target answered {}", answer.status())));
+        Err(Error::retry(format!("the target redirects more than {REDIRECTS_MAX} times")))
+    }
+
+    fn log_in(&self, headers: &mut HeaderMap) -> Result<()> {
+        if self.login.is_empty() {
+            return Ok(());
         }
+        for (name, value) in self.login.headers()? {
+            let wrong = || Error::invalid(format!("the header {name} of a job is not valid"));
+            let mut value = HeaderValue::from_str(&value).map_err(|_| wrong())?;
+            value.set_sensitive(true);
+            headers.append(HeaderName::try_from(&name).map_err(|_| wrong())?, value);
+        }
+        Ok(())
+    }
+
+    async fn read(&self, answer: http::Response<Incoming>, budget: &Budget) -> Result<Fetched> {
         let (parts, stream) = answer.into_parts();
         let header = |name| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
         let encoding = inflate::from_name(header(CONTENT_ENCODING))
             .map_err(|name| Error::invalid(format!("the page has content encoding {name}")))?;
-        let (bytes, mut permit) =
-            body::read(stream, self.bytes_max, budget).await.map_err(|e| match e {
-                BodyError::TooLarge { limit } => Error::invalid(format!(
-                    "the page is larger than {limit} bytes (body_size_limit)"
-                )),
-                BodyError::Broken(why) => Error::retry(format!("cannot read the page: {why}")),
-                BodyError::Refused(error) => error,
-            })?;
+        let read = body::read(stream, self.bytes_max, budget).await;
+        let (bytes, mut permit) = read.map_err(|e| match e {
+            BodyError::TooLarge { limit } => {
+                Error::invalid(format!("the page is larger than {limit} bytes (body_size_limit)"))
+            }
+            BodyError::Broken(why) => Error::retry(format!("cannot read the page: {why}")),
+            BodyError::Refused(error) => error,
+        })?;
         let plain = match encoding {
             None => bytes,
             Some(encoding) => inflate::inflate(encoding, &bytes, self.bytes_max)
@@ -173,18 +172,65 @@ impl Scraper {
                 .into(),
         };
         permit.resize(plain.len() as u64)?;
-        let text = std::str::from_utf8(&plain)
-            .map_err(|e| Error::invalid("the page is not UTF-8").caused_by(e))?;
-        let openmetrics = header(CONTENT_TYPE).starts_with("application/openmetrics-text");
-        let page = families::read(text, openmetrics).map_err(|wrong| {
-            Error::invalid(format!("the page is not in the text format: {wrong}"))
-        })?;
-        if self.samples_max > 0 && page.samples > self.samples_max {
-            let (samples, limit) = (page.samples, self.samples_max);
-            return Err(Error::invalid(format!(
-                "the page has {samples} samples, sample_limit is {limit}"
-            )));
+        let format = named_format(header(CONTENT_TYPE)).unwrap_or(self.fallback);
+        Ok(Fetched { bytes: plain, format, permit })
+    }
+}
+
+/// The `Accept` header that asks for `protocols`, best first.
+fn accept(protocols: &[Protocol]) -> String {
+    const ESCAPING: &str = ";escaping=allow-utf-8";
+    // One more than there are formats, as Prometheus weighs them.
+    let mut weight = 6;
+    let mut text = String::new();
+    for protocol in protocols {
+        let (name, escaping) = match protocol {
+            Protocol::PrometheusProto => (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+                "",
+            ),
+            Protocol::Text004 => ("text/plain;version=0.0.4", ""),
+            Protocol::Text100 => ("text/plain;version=1.0.0", ESCAPING),
+            Protocol::OpenMetrics001 => ("application/openmetrics-text;version=0.0.1", ""),
+            Protocol::OpenMetrics100 => ("application/openmetrics-text;version=1.0.0", ESCAPING),
+        };
+        text.push_str(&format!("{name}{escaping};q=0.{weight},"));
+        weight -= 1;
+    }
+    text.push_str(&format!("*/*;q=0.{weight}"));
+    text
+}
+
+fn format_of(protocol: Protocol) -> Format {
+    match protocol {
+        Protocol::PrometheusProto => Format::Protobuf,
+        Protocol::Text004 | Protocol::Text100 => Format::Text,
+        Protocol::OpenMetrics001 | Protocol::OpenMetrics100 => Format::OpenMetrics,
+    }
+}
+
+/// What a content type says.
+fn named_format(content_type: &str) -> Option<Format> {
+    match content_type.split(';').next()?.trim().to_ascii_lowercase().as_str() {
+        "application/openmetrics-text" => Some(Format::OpenMetrics),
+        "text/plain" => Some(Format::Text),
+        "application/vnd.google.protobuf" => Some(Format::Protobuf),
+        _ => None,
+    }
+}
+
+/// Where a `Location` leads from `base`.
+fn resolve(base: &Uri, location: &str) -> Option<Uri> {
+    let absolute = location.starts_with("http://") || location.starts_with("https://");
+    if absolute {
+        return location.parse().ok();
+    }
+    let root = format!("{}://{}", base.scheme_str()?, base.authority()?);
+    match location.starts_with('/') {
+        true => format!("{root}{location}").parse().ok(),
+        false => {
+            let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+            format!("{root}{folder}/{location}").parse().ok()
         }
-        Ok(page)
     }
 }

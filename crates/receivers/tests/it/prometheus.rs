@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use otlp_wire::Data;
+use otlp_wire::{Data, PointView};
+use pipeline::config::from_yaml;
 use pipeline::{Batch, Consumer, Inlets, Receiver};
 use receivers::prometheus::{Config, Prometheus};
 use testkit::{Backend, Fault};
@@ -50,5 +51,62 @@ async fn each_scrape_is_a_batch_and_a_failed_one_says_so() {
     let request = &backend.received()[0];
     assert_eq!(request.path, "/metrics");
     assert!(request.headers["accept"].to_str().expect("text").contains("version=0.0.4"));
+    let asked = request.headers["accept"].to_str().expect("text");
+    assert!(asked.starts_with("application/openmetrics-text;version=1.0.0"), "{asked}");
+    // When the receiver stops, so does all the target told.
+    let up = batches.last().and_then(|batch| point(batch, "up"));
+    assert_eq!(up, Some((None, true)));
+    drop(batches);
+    capture.batches.lock().clear();
     assert_eq!(context.host.budget().used(), 0);
+}
+
+/// Value and staleness of the first gauge called `name`.
+fn point(batch: &Batch, name: &str) -> Option<(Option<f64>, bool)> {
+    let scopes = batch.payload.metrics().flat_map(|resource| resource.scopes());
+    let metric = scopes.flat_map(|scope| scope.metrics()).find(|metric| metric.name() == name)?;
+    let Data::Gauge { mut points } = metric.data() else { return None };
+    let point = points.next()?;
+    Some((point.value().map(|value| value.as_f64()), point.no_recorded_value()))
+}
+
+#[tokio::test]
+async fn targets_of_a_file_come_and_go_and_are_logged_in_to() {
+    let backend = Backend::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, secret) = (folder.path().join("targets.json"), folder.path().join("secret"));
+    std::fs::write(&secret, "geheim\n").expect("written");
+    let groups = format!(r#"[{{"targets":["{}"],"labels":{{"env":"x"}}}}]"#, backend.address());
+    std::fs::write(&file, groups).expect("written");
+    let yaml = format!(
+        "config: {{scrape_configs: [{{job_name: shop, scrape_interval: 20ms, metrics_path: /m,
+            params: {{q: [a]}}, basic_auth: {{username: u, password_file: '{}'}},
+            http_headers: {{X-Team: {{values: [blue]}}}},
+            file_sd_configs: [{{files: ['{}'], refresh_interval: 20ms}}]}}]}}",
+        secret.display(),
+        file.display()
+    );
+    let config = from_yaml(&yaml).expect("valid");
+    let capture = Arc::new(Capture::default());
+    let inlet: Arc<dyn Consumer> = capture.clone();
+    let inlets = Inlets { metrics: Some(inlet), ..Inlets::default() };
+    let receiver = Prometheus::new(Arc::new(config), context(), inlets);
+    receiver.start().await.expect("starts");
+    backend.wait_for(2).await;
+    let request = &backend.received()[0];
+    assert!(request.path.starts_with("/m"), "{}", request.path);
+    assert_eq!(request.headers["authorization"], "Basic dTpnZWhlaW0=");
+    assert_eq!(request.headers["x-team"], "blue");
+    std::fs::write(&file, "[]").expect("written");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let ended = || {
+        let batches = capture.batches.lock();
+        batches.last().and_then(|batch| point(batch, "up")) == Some((None, true))
+    };
+    while !ended() {
+        assert!(std::time::Instant::now() < deadline, "the target goes on");
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    receiver.stop().await.expect("stops");
+    assert!(ended(), "it ended once");
 }

@@ -58,14 +58,14 @@ fn mistakes_are_told_with_what_would_be_right() {
             "hostmetrics: {scrapers: {cpu: }, collection_interval: 0s}".to_owned(),
             "must be greater than zero",
         ),
-        ("hostmetrics: {scrapers: {process: }}".to_owned(), "scraper process is not supported yet"),
+        ("hostmetrics: {scrapers: {nfs: }}".to_owned(), "scraper nfs is not supported yet"),
         (
             "hostmetrics: {scrapers: {disk: {include: {devices: ['['], match_type: regexp}}}}"
                 .to_owned(),
             "regex parse error",
         ),
         ("prometheus: {}".to_owned(), "no Prometheus scrape_configs set"),
-        (job("relabel_configs: [{action: drop}]"), "relabel_configs is not supported yet"),
+        (job("relabel_configs: [{action: drip}]"), "unknown relabel action"),
         (job("scheme: https"), "TLS is not supported yet"),
         (job("scrape_interval: 5x"), "5x"),
         (
