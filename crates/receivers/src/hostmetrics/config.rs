@@ -7,6 +7,8 @@ use pipeline::config::{Checker, ComponentConfig, Duration};
 use regex::Regex;
 use serde::Deserialize;
 
+use super::metrics;
+
 /// Settings of the receiver.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
@@ -78,8 +80,8 @@ pub struct Scrapers {
     pub processes: Option<Plain>,
     /// Uptime.
     pub system: Option<Plain>,
-    /// Not yet.
-    pub process: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+    /// Single processes.
+    pub process: Option<Process>,
     /// Not yet.
     pub nfs: Option<BTreeMap<String, serde::de::IgnoredAny>>,
 }
@@ -160,12 +162,40 @@ pub struct Network {
     pub exclude: Match,
 }
 
+/// Single processes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Process {
+    /// Metrics on or off.
+    pub metrics: Metrics,
+    /// What a process says about itself.
+    pub resource_attributes: BTreeMap<String, Toggle>,
+    /// Only these.
+    pub include: Match,
+    /// Not these.
+    pub exclude: Match,
+    /// Say nothing about what cannot be read.
+    pub mute_process_all_errors: bool,
+    /// Nothing about names.
+    pub mute_process_name_error: bool,
+    /// Nothing about executables.
+    pub mute_process_exe_error: bool,
+    /// Nothing about disk usage.
+    pub mute_process_io_error: bool,
+    /// Nothing about users; they are never told of here.
+    pub mute_process_user_error: bool,
+    /// Nothing about control groups; they are never told of here.
+    pub mute_process_cgroup_error: bool,
+    /// How old a process must be.
+    pub scrape_process_delay: Duration,
+}
+
 /// Names to include or exclude. Each place has one of the lists; empty matches nothing.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Match {
     /// Device names.
-    #[serde(alias = "interfaces", alias = "fs_types", alias = "mount_points")]
+    #[serde(alias = "interfaces", alias = "fs_types", alias = "mount_points", alias = "names")]
     pub devices: Vec<String>,
     /// How they compare.
     pub match_type: MatchType,
@@ -243,15 +273,20 @@ impl ComponentConfig for Config {
         }
         let scrapers = &self.scrapers;
         let mut at = at.key("scrapers");
-        for (name, given) in
-            [("process", scrapers.process.is_some()), ("nfs", scrapers.nfs.is_some())]
-        {
-            if given {
-                at.error(name, format!("scraper {name} is not supported yet"));
-            }
+        if scrapers.nfs.is_some() {
+            at.error("nfs", "scraper nfs is not supported yet");
         }
-        if scrapers.names().is_empty() && scrapers.process.is_none() && scrapers.nfs.is_none() {
+        if scrapers.names().is_empty() && scrapers.nfs.is_none() {
             at.error("", "must specify at least one scraper when using hostmetrics receiver");
+        }
+        for name in scrapers.names() {
+            let mut at = at.key(name);
+            let mut at = at.key("metrics");
+            for metric in scrapers.metrics(name).0.keys() {
+                if !metrics::of(name).contains(&metric.as_str()) {
+                    at.error(metric, format!("scraper {name} has no metric \"{metric}\""));
+                }
+            }
         }
         let mut filter = |scraper: &str, key: &str, spec: &Match| {
             at.key(scraper).check(key, Matcher::new(spec));
@@ -263,6 +298,10 @@ impl ComponentConfig for Config {
         if let Some(network) = &scrapers.network {
             filter("network", "include", &network.include);
             filter("network", "exclude", &network.exclude);
+        }
+        if let Some(process) = &scrapers.process {
+            filter("process", "include", &process.include);
+            filter("process", "exclude", &process.exclude);
         }
         if let Some(fs) = &scrapers.filesystem {
             filter("filesystem", "include_devices", &fs.include_devices);
@@ -288,7 +327,26 @@ impl Scrapers {
             ("paging", self.paging.is_some()),
             ("processes", self.processes.is_some()),
             ("system", self.system.is_some()),
+            ("process", self.process.is_some()),
         ];
         on.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+    }
+
+    /// The metrics of a scraper that are named in the file.
+    pub fn metrics(&self, name: &str) -> Metrics {
+        let plain = |scraper: &Option<Plain>| scraper.as_ref().map(|s| s.metrics.clone());
+        let found = match name {
+            "cpu" => plain(&self.cpu),
+            "memory" => plain(&self.memory),
+            "paging" => plain(&self.paging),
+            "processes" => plain(&self.processes),
+            "load" => self.load.as_ref().map(|s| s.metrics.clone()),
+            "disk" => self.disk.as_ref().map(|s| s.metrics.clone()),
+            "filesystem" => self.filesystem.as_ref().map(|s| s.metrics.clone()),
+            "network" => self.network.as_ref().map(|s| s.metrics.clone()),
+            "process" => self.process.as_ref().map(|s| s.metrics.clone()),
+            _ => plain(&self.system),
+        };
+        found.unwrap_or_default()
     }
 }

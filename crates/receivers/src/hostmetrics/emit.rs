@@ -52,6 +52,12 @@ pub struct Points<'p, 'w> {
 }
 
 impl Points<'_, '_> {
+    /// One point with a whole number.
+    pub fn int(&mut self, value: i64, attrs: Pairs<'_>) {
+        let attrs = |out: &mut AttrWriter<'_>| attrs.iter().for_each(|(k, v)| out.str(k, v));
+        self.points.int(self.now, value, attrs);
+    }
+
     /// One point.
     pub fn add(&mut self, value: impl Into<Value>, attrs: Pairs<'_>) {
         let attrs = |out: &mut AttrWriter<'_>| attrs.iter().for_each(|(k, v)| out.str(k, v));

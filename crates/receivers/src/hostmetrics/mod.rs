@@ -9,6 +9,7 @@
 
 pub mod config;
 mod emit;
+mod metrics;
 mod reader;
 mod scrapers;
 #[cfg(test)]

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use basics::{Error, Result};
 use otlp_wire::{Payload, write};
 
-use super::config::{Config, Filter, Metrics, Scrapers};
+use super::config::{Config, Filter, Scrapers};
 use super::emit::Emit;
+use super::scrapers::process::{Around, Processes};
 use super::scrapers::{cpu, disk, filesystem, load, memory, network, paging, processes};
 
 /// Where metrics come from, in every scope name.
@@ -23,6 +24,8 @@ pub struct Reader {
     disks: Filter,
     interfaces: Filter,
     filesystems: filesystem::Filters,
+    process_names: Filter,
+    processes: Processes,
 }
 
 /// What one reading gave.
@@ -44,6 +47,7 @@ impl Reader {
         let disk = scrapers.disk.clone().unwrap_or_default();
         let network = scrapers.network.clone().unwrap_or_default();
         let fs = scrapers.filesystem.clone().unwrap_or_default();
+        let process = scrapers.process.clone().unwrap_or_default();
         Ok(Reader {
             root: if config.root_path.is_empty() {
                 "/".into()
@@ -60,6 +64,8 @@ impl Reader {
                 points: Filter::new(&fs.include_mount_points, &fs.exclude_mount_points)
                     .map_err(wrong)?,
             },
+            process_names: Filter::new(&process.include, &process.exclude).map_err(wrong)?,
+            processes: Processes::default(),
             scrapers,
         })
     }
@@ -94,10 +100,13 @@ impl Reader {
         boot: u64,
     ) -> io::Result<()> {
         let scrapers = &self.scrapers;
-        let enabled = enabled(scrapers, name);
+        let enabled = scrapers.metrics(name);
         let mut emit = Emit { out, enabled: &enabled, now, boot };
         match name {
-            "cpu" => self.cpu.write(&proc.text("stat")?, &mut emit),
+            "cpu" => {
+                self.cpu.write(&proc.text("stat")?, &mut emit);
+                cpu::write_info(&proc.text("cpuinfo").unwrap_or_default(), &mut emit);
+            }
             "memory" => memory::write(&proc.text("meminfo")?, &mut emit),
             "load" => {
                 let average = scrapers.load.as_ref().is_some_and(|load| load.cpu_average);
@@ -113,6 +122,10 @@ impl Reader {
                     network::count_states(&proc.text(file).unwrap_or_default(), &mut states);
                 }
                 network::write_connections(&states, &mut emit);
+                let number = |file: &str| proc.text(file).ok()?.trim().parse().ok();
+                let [count, max] = ["count", "max"]
+                    .map(|what| number(&format!("sys/net/netfilter/nf_conntrack_{what}")));
+                network::write_conntrack(count, max, &mut emit);
             }
             "filesystem" => {
                 let all =
@@ -121,6 +134,26 @@ impl Reader {
                 filesystem::write(&mounts, &self.root, &self.filesystems, &mut emit);
             }
             "paging" => paging::write(&proc.text("swaps")?, &proc.text("vmstat")?, &mut emit),
+            "process" => {
+                let meminfo = proc.text("meminfo").unwrap_or_default();
+                let passwd = std::fs::read(self.root.join("etc/passwd")).unwrap_or_default();
+                let around = Around {
+                    proc: &proc.0,
+                    passwd: &String::from_utf8_lossy(&passwd),
+                    filter: &self.process_names,
+                    settings: &scrapers.process.clone().unwrap_or_default(),
+                    now,
+                    boot,
+                    memory: memory::total(&meminfo).unwrap_or(0),
+                    processors: cpu::parse(&proc.text("stat")?).len(),
+                };
+                let scope = format!("{SCOPE}{name}");
+                let missing = self.processes.write(&around, &mut emit, &scope)?;
+                if let Some(first) = missing.first() {
+                    let count = missing.len();
+                    tracing::debug!(count, "not all of all processes can be read; {first}");
+                }
+            }
             "processes" => processes::write(&proc.states()?, &proc.text("stat")?, &mut emit),
             _ => {
                 let uptime = proc.text("uptime")?;
@@ -132,23 +165,6 @@ impl Reader {
         }
         Ok(())
     }
-}
-
-fn enabled(scrapers: &Scrapers, name: &str) -> Metrics {
-    let plain =
-        |scraper: &Option<super::config::Plain>| scraper.as_ref().map(|s| s.metrics.clone());
-    let found = match name {
-        "cpu" => plain(&scrapers.cpu),
-        "memory" => plain(&scrapers.memory),
-        "paging" => plain(&scrapers.paging),
-        "processes" => plain(&scrapers.processes),
-        "load" => scrapers.load.as_ref().map(|s| s.metrics.clone()),
-        "disk" => scrapers.disk.as_ref().map(|s| s.metrics.clone()),
-        "filesystem" => scrapers.filesystem.as_ref().map(|s| s.metrics.clone()),
-        "network" => scrapers.network.as_ref().map(|s| s.metrics.clone()),
-        _ => plain(&scrapers.system),
-    };
-    found.unwrap_or_default()
 }
 
 /// The `/proc` of the machine that is looked at.

@@ -76,7 +76,7 @@ fn processor_time_is_per_processor_and_state_since_boot() {
             ("system.cpu.time{cpu=cpu1,state=idle} s", 3.0),
         ],
     );
-    assert_eq!(reading.payload.items(), 16);
+    assert_eq!(reading.payload.items(), 17);
     let metric = reading.payload.metrics().next().expect("one").scopes().next().expect("one");
     let metric = metric.metrics().next().expect("one");
     let Data::Sum { mut points, monotonic, .. } = metric.data() else { panic!("a sum") };
@@ -89,7 +89,7 @@ fn utilization_is_the_share_since_the_last_reading() {
     let root = root(&[("stat", "cpu0 100 0 0 100 0 0 0 0\n")]);
     let scrapers = all(|s| {
         s.cpu = Some(serde_json_like(
-            r#"{"metrics":{"system.cpu.utilization":{"enabled":true},"system.cpu.time":{"enabled":false}}}"#,
+            r#"{"metrics":{"system.cpu.utilization":{"enabled":true},"system.cpu.time":{"enabled":false},"system.cpu.logical.count":{"enabled":false}}}"#,
         ));
     });
     let mut reader = reader(&root, scrapers);
@@ -228,10 +228,159 @@ fn a_missing_file_costs_only_its_scraper() {
         }),
     );
     let reading = reader.read(1);
-    assert_eq!(reading.payload.items(), 16);
+    assert_eq!(reading.payload.items(), 17);
     let failed: Vec<_> = reading.scrapers.iter().filter(|(_, o)| o.is_err()).collect();
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].0, "memory");
+}
+
+#[test]
+fn optional_metrics_come_when_they_are_asked_for() {
+    let meminfo = "MemTotal: 1000 kB\nShmem: 3 kB\nHugePages_Total: 8\nHugePages_Free: 6\n\
+        HugePages_Rsvd: 1\nHugePages_Surp: 2\nHugepagesize: 2048 kB\n";
+    let cpuinfo = "processor\t: 0\ncpu MHz\t\t: 2400.5\nphysical id\t: 0\ncore id\t: 0\n\n\
+        processor\t: 1\ncpu MHz\t\t: 2400.5\nphysical id\t: 0\ncore id\t: 0\n";
+    let root = root(&[
+        ("stat", STAT),
+        ("meminfo", meminfo),
+        ("cpuinfo", cpuinfo),
+        ("net/dev", ""),
+        ("sys/net/netfilter/nf_conntrack_count", "5\n"),
+        ("sys/net/netfilter/nf_conntrack_max", "10\n"),
+        ("swaps", "Filename Type Size Used Priority\n/dev/sdb partition 2048 512 -2\n"),
+        ("vmstat", ""),
+    ]);
+    let on = |names: &[&str]| {
+        let pairs: Vec<_> = names.iter().map(|n| format!("{n:?}:{{\"enabled\":true}}")).collect();
+        format!("{{\"metrics\":{{{}}}}}", pairs.join(","))
+    };
+    let names = super::metrics::of;
+    let mut reader = reader(
+        &root,
+        all(|s| {
+            s.cpu = Some(serde_json_like(&on(names("cpu"))));
+            s.memory = Some(serde_json_like(&on(names("memory"))));
+            s.network = Some(serde_json_like(&on(names("network"))));
+            s.paging = Some(serde_json_like(&on(names("paging"))));
+        }),
+    );
+    const STATE: &str = "system.memory.linux.hugepages.state";
+    check(
+        &reader.read(1),
+        &[
+            ("system.cpu.frequency{cpu=cpu1} Hz", 2_400_500_000.0),
+            ("system.cpu.physical.count{} {cpu}", 1.0),
+            ("system.cpu.logical.count{} {cpu}", 2.0),
+            ("system.memory.linux.shared{} By", 3072.0),
+            ("system.memory.linux.hugepages.limit{} {page}", 8.0),
+            ("system.memory.linux.hugepages.page_size{} By", 2048.0 * 1024.0),
+            (&format!("system.memory.linux.hugepages.usage{{{STATE}=used}} {{page}}"), 2.0),
+            (&format!("system.memory.linux.hugepages.utilization{{{STATE}=free}} 1"), 0.75),
+            ("system.network.conntrack.count{} {entries}", 5.0),
+            ("system.network.conntrack.max{} {entries}", 10.0),
+            ("system.paging.utilization{device=/dev/sdb,state=used} 1", 0.25),
+        ],
+    );
+}
+
+/// A process with the number and the name given; 30 s old at 1,700,000,100 s.
+fn process_files(pid: u32, name: &str) -> Vec<(String, String)> {
+    let numbers = "7 1 1 0 -1 0 11 0 12 0 150 250 0 0 20 0 3 0 7000 0 0";
+    let zeros = "0 ".repeat(17);
+    let file = |file: &str, text: String| (format!("{pid}/{file}"), text);
+    vec![
+        file("stat", format!("{pid} ({name}) S {numbers} {zeros}350 0 0")),
+        file("comm", format!("{name}\n")),
+        file("statm", "100 25 3 0 0 0 0\n".to_owned()),
+        file("io", "rchar: 10\nwchar: 20\nsyscr: 3\nsyscw: 4\n".to_owned()),
+        file("cmdline", format!("/bin/{name}\0--flag\0")),
+        file("status", "Name: x\nUid:\t1000\t1000\nSigQ:\t2/100\n".to_owned()),
+        file("fd/0", String::new()),
+        file("task/1/status", "voluntary_ctxt_switches: 8\nnonvoluntary_ctxt_switches: 9\n".into()),
+    ]
+}
+
+#[test]
+fn each_process_is_a_resource_with_its_own_start() {
+    let mut files = process_files(42, "shop (1)");
+    files.extend(process_files(43, "other"));
+    files.push(("stat".into(), STAT.into()));
+    files.push(("meminfo".into(), "MemTotal: 4000 kB\n".into()));
+    files.push(("../etc/passwd".into(), "root:x:0:0\nshop:x:1000:1000\n".into()));
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let root = root(&files);
+    let names = super::metrics::of("process");
+    let pairs: Vec<_> = names.iter().map(|n| format!("{n:?}:{{\"enabled\":true}}")).collect();
+    let json = format!(
+        "{{\"metrics\":{{{}}},\"include\":{{\"names\":[\"^shop\"],\"match_type\":\"regexp\"}}}}",
+        pairs.join(",")
+    );
+    let mut reader = reader(&root, all(|s| s.process = Some(serde_json_like(&json))));
+    let reading = reader.read(1_700_000_100_000_000_000);
+    let page = rustix::param::page_size() as f64;
+    check(
+        &reading,
+        &[
+            ("process.cpu.time{state=user} s", 1.5),
+            ("process.cpu.time{state=system} s", 2.5),
+            ("process.cpu.time{state=wait} s", 3.5),
+            ("process.memory.usage{} By", 25.0 * page),
+            ("process.memory.virtual{} By", 100.0 * page),
+            ("process.memory.utilization{} 1", 25.0 * page / 4_096_000.0 * 100.0),
+            ("process.disk.io{direction=read} By", 10.0),
+            ("process.disk.operations{direction=write} {operations}", 4.0),
+            ("process.paging.faults{type=minor} {faults}", 11.0),
+            ("process.paging.faults{type=major} {faults}", 12.0),
+            ("process.threads{} {threads}", 3.0),
+            ("process.context_switches{type=voluntary} {count}", 8.0),
+            ("process.open_file_descriptors{} {count}", 1.0),
+            ("process.signals_pending{} {signals}", 2.0),
+            ("process.uptime{} s", 30.0),
+        ],
+    );
+    let resources: Vec<_> = reading.payload.metrics().collect();
+    assert_eq!(resources.len(), 1, "the other one is not wanted");
+    let attrs = resources[0].attrs();
+    let shown: Vec<_> = attrs.iter().map(|(k, v)| format!("{k}={}", v.text())).collect();
+    assert_eq!(
+        shown,
+        [
+            "process.pid=42",
+            "process.parent_pid=7",
+            "process.executable.name=shop (1)",
+            "process.executable.path=",
+            "process.command=/bin/shop (1)",
+            "process.command_line=/bin/shop (1) --flag",
+            "process.owner=shop",
+        ]
+    );
+    let metric = resources[0].scopes().next().expect("one").metrics().next().expect("one");
+    let Data::Sum { mut points, .. } = metric.data() else { panic!("a sum") };
+    assert_eq!(points.next().expect("one").start(), 1_700_000_070_000_000_000);
+}
+
+#[test]
+fn utilization_of_a_process_is_its_share_of_all_processors() {
+    let mut files = process_files(42, "shop");
+    files.push(("stat".into(), STAT.into()));
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let root = root(&files);
+    let json = r#"{"metrics":{"process.cpu.utilization":{"enabled":true}},"mute_process_all_errors":true}"#;
+    let mut reader = reader(&root, all(|s| s.process = Some(serde_json_like(json))));
+    let first = 1_700_000_100_000_000_000;
+    assert!(!points(&reader.read(first).payload).keys().any(|key| key.contains("utilization")));
+    let path = root.path().join("proc/42/stat");
+    let text = fs::read_to_string(&path).expect("there").replace(" 150 250 ", " 250 250 ");
+    fs::write(path, text).expect("written");
+    // One more second in two seconds on two processors.
+    check(&reader.read(first + 2_000_000_000), &[("process.cpu.utilization{state=user} 1", 0.25)]);
+}
+
+#[test]
+fn metrics_that_do_not_exist_are_told() {
+    let yaml = "scrapers: {cpu: {metrics: {system.cpu.times: {enabled: true}}}}";
+    let told = pipeline::config::from_yaml::<Config>(yaml).expect_err("misspelt");
+    assert!(told.contains("scraper cpu has no metric \"system.cpu.times\""), "{told}");
 }
 
 #[cfg(target_os = "linux")]
@@ -248,4 +397,59 @@ fn this_machine_gives_points_of_every_scraper() {
     for (scraper, outcome) in reader.read(1).scrapers {
         assert!(outcome.is_ok_and(|points| points > 0), "{scraper}");
     }
+}
+
+/// The number behind `key` in a file of this machine, read without the code under test.
+#[cfg(target_os = "linux")]
+fn kernel_says(file: &str, key: &str) -> f64 {
+    let text = fs::read_to_string(file).expect(file);
+    let line = text.lines().find(|line| line.starts_with(key)).expect(key);
+    let word = line[key.len()..].split_whitespace().next().expect("a number");
+    word.parse().expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn values_are_what_the_kernel_says() {
+    let scrapers = all(|s| {
+        s.cpu = Some(Default::default());
+        s.memory = Some(Default::default());
+        s.load = Some(Default::default());
+        s.processes = Some(Default::default());
+        s.system = Some(Default::default());
+        s.process = Some(serde_json_like(r#"{"mute_process_all_errors":true}"#));
+    });
+    let mut reader = Reader::new(&Config { scrapers, ..Config::default() }).expect("valid");
+    let forks = kernel_says("/proc/stat", "processes");
+    let idle = kernel_says("/proc/stat", "cpu0");
+    let reading = reader.read(1);
+    let found = points(&reading.payload);
+    let sum = |prefix: &str| -> f64 {
+        let matching = found.iter().filter(|(key, _)| key.starts_with(prefix));
+        let states = matching.filter(|(key, _)| !key.contains("slab"));
+        states.map(|(_, value)| value).sum()
+    };
+    assert_eq!(sum("system.memory.usage{"), kernel_says("/proc/meminfo", "MemTotal:") * 1024.0);
+    let between = |key: &str, low: f64, high: f64| {
+        let value = found.get(key).copied().expect(key);
+        assert!((low..=high).contains(&value), "{key} is {value}, not from {low} to {high}");
+    };
+    let up = kernel_says("/proc/uptime", "");
+    between("system.uptime{} s", up - 5.0, up);
+    between(
+        "system.processes.created{} {processes}",
+        forks,
+        kernel_says("/proc/stat", "processes"),
+    );
+    let user = kernel_says("/proc/stat", "cpu0");
+    between("system.cpu.time{cpu=cpu0,state=user} s", idle / 100.0, user / 100.0);
+    let count = fs::read_to_string("/proc/stat").expect("there");
+    let count = count.lines().filter(|line| line.starts_with("cpu")).count() - 1;
+    assert_eq!(found["system.cpu.logical.count{} {cpu}"], count as f64);
+    // This process is among those found, under its own number.
+    let own = i64::from(std::process::id());
+    let ours = |resource: &otlp_wire::ResourceView<'_>| {
+        resource.attr("process.pid").is_some_and(|pid| pid.text() == own.to_string())
+    };
+    assert_eq!(reading.payload.metrics().filter(ours).count(), 1);
 }

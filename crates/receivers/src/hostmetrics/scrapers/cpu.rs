@@ -4,7 +4,7 @@
 use super::super::emit::Emit;
 
 /// `USER_HZ`: ticks of `/proc` in a second, 100 on every platform Linux has had since 2.6.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub const TICKS_PER_SECOND: f64 = 100.0;
 
 /// States in the order the collector names them, with their column in `/proc/stat`.
 const STATES: [(&str, usize); 8] = [
@@ -25,6 +25,32 @@ pub struct Times {
     pub name: String,
     /// Columns of `/proc/stat`.
     pub ticks: [u64; 8],
+}
+
+/// Writes what `/proc/cpuinfo` tells: cores and how fast they run.
+pub fn write_info(cpuinfo: &str, emit: &mut Emit<'_>) {
+    let value = |block: &str, key: &str| {
+        let line =
+            block.lines().find(|line| line.split(':').next().is_some_and(|k| k.trim() == key));
+        line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned())
+    };
+    let blocks: Vec<&str> =
+        cpuinfo.split("\n\n").filter(|block| block.contains("processor")).collect();
+    emit.gauge(("system.cpu.frequency", "Hz", false), |points| {
+        for block in &blocks {
+            let megahertz = value(block, "cpu MHz").and_then(|text| text.parse::<f64>().ok());
+            if let (Some(number), Some(megahertz)) = (value(block, "processor"), megahertz) {
+                points.add(megahertz * 1e6, &[("cpu", &format!("cpu{number}"))]);
+            }
+        }
+    });
+    emit.level(("system.cpu.physical.count", "{cpu}", false), |points| {
+        let cores: std::collections::BTreeSet<_> = blocks
+            .iter()
+            .map(|block| (value(block, "physical id"), value(block, "core id")))
+            .collect();
+        points.add(cores.len() as u64, &[]);
+    });
 }
 
 /// The reader, with what it needs for differences.
@@ -65,7 +91,7 @@ impl Cpu {
                 }
             }
         });
-        emit.level(("system.cpu.logical.count", "{cpu}", false), |points| {
+        emit.level(("system.cpu.logical.count", "{cpu}", true), |points| {
             points.add(now.len() as u64, &[]);
         });
         self.last = now;

@@ -17,6 +17,11 @@ pub struct Memory {
     dirty: u64,
 }
 
+/// Bytes of memory in the text of `/proc/meminfo`.
+pub fn total(meminfo: &str) -> Option<u64> {
+    parse(meminfo).map(|memory| memory.total)
+}
+
 /// Reads the text of `/proc/meminfo`; `None` when it has no total.
 pub fn parse(meminfo: &str) -> Option<Memory> {
     let bytes = |key| super::value_of(meminfo, key).map(|kib| kib.saturating_mul(1024));
@@ -60,4 +65,37 @@ pub fn write(meminfo: &str, emit: &mut Emit<'_>) {
         points.add(memory.available, &[]);
     });
     emit.level(("system.linux.memory.dirty", "By", false), |points| points.add(memory.dirty, &[]));
+    write_pages(meminfo, emit);
+}
+
+/// Huge pages, shared memory and the size of a page; all off unless asked for.
+fn write_pages(meminfo: &str, emit: &mut Emit<'_>) {
+    let value = |key| super::value_of(meminfo, key);
+    let bytes = |key| value(key).map(|kib| kib.saturating_mul(1024));
+    let page = rustix::param::page_size() as i64;
+    emit.gauge(("system.memory.page_size", "By", false), |points| points.int(page, &[]));
+    for (name, unit, number) in [
+        ("system.memory.linux.shared", "By", bytes("Shmem")),
+        ("system.memory.linux.hugepages.limit", "{page}", value("HugePages_Total")),
+        ("system.memory.linux.hugepages.page_size", "By", bytes("Hugepagesize")),
+        ("system.memory.linux.hugepages.reserved", "{page}", value("HugePages_Rsvd")),
+        ("system.memory.linux.hugepages.surplus", "{page}", value("HugePages_Surp")),
+    ] {
+        if let Some(number) = number {
+            emit.level((name, unit, false), |points| points.add(number, &[]));
+        }
+    }
+    let (Some(total), Some(free)) = (value("HugePages_Total"), value("HugePages_Free")) else {
+        return;
+    };
+    const STATE: &str = "system.memory.linux.hugepages.state";
+    let states = [("used", total.saturating_sub(free)), ("free", free)];
+    emit.level(("system.memory.linux.hugepages.usage", "{page}", false), |points| {
+        states.iter().for_each(|(state, pages)| points.add(*pages, &[(STATE, state)]));
+    });
+    emit.gauge(("system.memory.linux.hugepages.utilization", "1", false), |points| {
+        for (state, pages) in states.iter().filter(|_| total > 0) {
+            points.add(*pages as f64 / total as f64, &[(STATE, state)]);
+        }
+    });
 }

@@ -12,6 +12,7 @@ pub mod load;
 pub mod memory;
 pub mod network;
 pub mod paging;
+pub mod process;
 pub mod processes;
 
 /// The numbers of a line, skipping words that are none.

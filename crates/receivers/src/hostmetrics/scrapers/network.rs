@@ -88,3 +88,14 @@ pub fn write_connections(counts: &[u64; 12], emit: &mut Emit<'_>) {
         }
     });
 }
+
+/// Writes how full the table of tracked connections is; nothing where there is none.
+pub fn write_conntrack(count: Option<u64>, max: Option<u64>, emit: &mut Emit<'_>) {
+    for (name, value) in
+        [("system.network.conntrack.count", count), ("system.network.conntrack.max", max)]
+    {
+        if let Some(value) = value {
+            emit.level((name, "{entries}", false), |points| points.add(value, &[]));
+        }
+    }
+}

@@ -11,6 +11,14 @@ pub fn write(swaps: &str, vmstat: &str, emit: &mut Emit<'_>) {
             points.add(size.saturating_sub(used), &[("device", device), ("state", "free")]);
         }
     });
+    emit.gauge(("system.paging.utilization", "1", false), |points| {
+        for (device, size, used) in swaps.lines().skip(1).filter_map(area).filter(|area| area.1 > 0)
+        {
+            let share = |part: u64| part as f64 / size as f64;
+            points.add(share(used), &[("device", device), ("state", "used")]);
+            points.add(share(size.saturating_sub(used)), &[("device", device), ("state", "free")]);
+        }
+    });
     let count = |key| super::value_of(vmstat, key).unwrap_or(0);
     emit.counter(("system.paging.operations", "{operations}", true), |points| {
         for (key, direction, kind) in [
