@@ -7,6 +7,7 @@
 
 pub mod debug;
 pub mod delivery;
+pub mod elasticsearch;
 pub mod embedded_store;
 pub mod file;
 pub mod jaeger;

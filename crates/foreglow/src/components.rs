@@ -26,6 +26,7 @@ pub fn components() -> Components {
             exporters::debug::factory(),
             exporters::prometheus::factory(),
             exporters::prometheusremotewrite::factory(),
+            exporters::elasticsearch::factory(),
             exporters::embedded_store::factory(),
             exporters::file::factory(),
             exporters::jaeger::factory(),

@@ -3,6 +3,7 @@
 //! and misbehave on demand. For tests only: it panics where a test should fail.
 
 pub mod backend;
+pub mod elasticsearch;
 pub mod jaeger;
 pub mod kserve;
 pub mod otlp;

@@ -44,7 +44,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// Headers.
     pub headers: HeaderMap,
-    /// Body, cut at 64 KiB.
+    /// Body, cut at 64 KiB unless the caller wanted more.
     pub body: Bytes,
     /// Trailers; empty for HTTP/1.1 peers.
     pub trailers: HeaderMap,
@@ -74,6 +74,18 @@ impl Client {
     /// # Errors
     /// `Retry` when there was no complete answer; what an answer means is the caller's.
     pub async fn send(&self, request: Request<Parts>) -> Result<Answer> {
+        self.send_up_to(request, ANSWER_BYTES_MAX).await
+    }
+
+    /// As [`Client::send`], reading at most `answer_bytes_max` of the answer's body.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_up_to(
+        &self,
+        request: Request<Parts>,
+        answer_bytes_max: usize,
+    ) -> Result<Answer> {
         let uri = request.uri().clone();
         let failed = |what: &str, cause: &dyn std::error::Error| {
             Error::retry(format!("{what} {uri}: {}", root_cause(cause)))
@@ -86,7 +98,7 @@ impl Client {
             let frame = frame.map_err(|e| failed("cannot read the answer of", &e))?;
             match frame.into_data() {
                 Ok(data) => {
-                    let room = ANSWER_BYTES_MAX - read.len();
+                    let room = answer_bytes_max - read.len();
                     read.extend_from_slice(&data[..data.len().min(room)]);
                 }
                 Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),

@@ -71,7 +71,8 @@ async fn failures_that_pass_cost_nothing() {
 
 #[tokio::test]
 async fn refusals_for_good_are_not_tried_again() {
-    for kind in KINDS {
+    // Remote write looks for the series that is to blame and sends the others.
+    for kind in KINDS.into_iter().filter(|kind| *kind != "prometheusremotewrite") {
         let fault = match kind {
             // Without RetryInfo it must not be retried.
             "otlp" => Fault::Grpc { code: 8, retry_after: None },

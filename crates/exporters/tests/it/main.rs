@@ -2,6 +2,7 @@
 //! Exporters against back ends that behave and that do not.
 
 mod contract;
+mod elasticsearch;
 mod embedded_store;
 mod jaeger;
 mod otlp;

@@ -45,11 +45,12 @@ fn mistakes_of(signal: &str, yaml: &str, exporters: &str) -> Vec<String> {
     }
 }
 
-const FACTORIES: [fn() -> ExporterFactory; 8] = [
+const FACTORIES: [fn() -> ExporterFactory; 9] = [
     exporters::otlp::factory,
     exporters::otlphttp::factory,
     exporters::debug::factory,
     exporters::prometheusremotewrite::factory,
+    exporters::elasticsearch::factory,
     exporters::embedded_store::factory,
     exporters::file::factory,
     exporters::jaeger::factory,
@@ -90,10 +91,28 @@ fn mistakes_are_told_with_what_would_be_right() {
         ),
         (
             "prometheusremotewrite: {endpoint: 'http://a', translation_strategy: NoTranslation}",
-            "remote write 1.0 needs names without UTF-8",
+            "names in UTF-8 need remote write 2.0",
         ),
         ("embedded_store: {durability: maybe}", "is none of sync, interval, none"),
         ("embedded_store: {retention: {time: 0s}}", "must be greater than zero"),
+        ("elasticsearch: {}", "exactly one of [endpoint, endpoints, cloudid]"),
+        ("elasticsearch: {endpoint: 'http://a', endpoints: ['http://b']}", "exactly one of"),
+        ("elasticsearch: {endpoints: ['b:9200']}", "is not a URL"),
+        ("elasticsearch: {cloudid: x}", "invalid CloudID"),
+        ("elasticsearch: {endpoint: 'http://a', compression: zstd}", "one of [none, gzip]"),
+        ("elasticsearch: {endpoint: 'http://a', mapping: {mode: x}}", "unknown mapping mode \"x\""),
+        (
+            "elasticsearch: {endpoint: 'http://a', mapping: {allowed_modes: [x]}}",
+            "unknown allowed mapping mode",
+        ),
+        (
+            "elasticsearch: {endpoint: 'http://a', retry: {max_requests: 1, max_retries: 1}}",
+            "must not specify both",
+        ),
+        (
+            "elasticsearch: {endpoint: 'http://a', metrics_index: i, metrics_dynamic_index: {enabled: true}}",
+            "must not specify both metrics_index and metrics_dynamic_index",
+        ),
         ("file: {}", "path must be non-empty"),
         ("file: {path: a, append: true, rotation: }", "append and rotation enabled at the same"),
         ("file: {path: a, format: xml}", "format"),
