@@ -20,7 +20,7 @@ pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use ack::{Acks, Token};
+pub use ack::{Acks, Delivered, Token};
 pub use batch::{Batch, Encoded, Encoding, Meta};
 pub use budget::{Budget, Permit};
 pub use component::{

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use basics::{Error, Random, Result};
 use parking_lot::Mutex;
 use pipeline::telemetry::{ExporterMeter, QueueMeter};
-use pipeline::{Batch, Context, Exporter};
+use pipeline::{Batch, Context, Delivered, Exporter};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -134,8 +134,8 @@ impl Exporter for Delivery {
     async fn export(&self, batch: Batch) -> Result<()> {
         let Some(queue) = &self.queue else {
             let outcome = self.worker.deliver(&batch).await;
-            batch.acks.settle(outcome.clone());
-            return outcome;
+            batch.acks.settle_as(outcome.clone());
+            return outcome.map(drop);
         };
         let (signal, items) = (batch.signal(), batch.items());
         match queue.offer(batch).await {
@@ -176,11 +176,11 @@ impl Exporter for Delivery {
 impl Worker {
     async fn settle(&self, queued: Queued) {
         let outcome = self.deliver(&queued.batch).await;
-        queued.batch.acks.settle(outcome);
+        queued.batch.acks.settle_as(outcome);
     }
 
     /// Tries until delivered or given up; counts and logs which.
-    async fn deliver(&self, batch: &Batch) -> Result<()> {
+    async fn deliver(&self, batch: &Batch) -> Result<Delivered> {
         let (signal, items) = (batch.signal(), batch.items());
         let outcome = match self.settings.retry {
             None => self.attempt(batch).await,
@@ -192,7 +192,7 @@ impl Worker {
                     tracing::warn!(exporter = %self.id, message = pushed.message, dropped_items = pushed.rejected, "Partial success response");
                 }
                 self.meter.sent(signal, items);
-                Ok(())
+                Ok(self.told(pushed))
             }
             Err(error) => {
                 self.meter.failed(signal, items);
@@ -200,6 +200,14 @@ impl Worker {
                 Err(error.within(&self.id))
             }
         }
+    }
+
+    /// What whoever waits hears of the peer's partial success.
+    fn told(&self, Pushed { rejected, message }: Pushed) -> Delivered {
+        if message.is_empty() {
+            return Delivered { rejected, message };
+        }
+        Delivered { rejected, message: format!("{}: {message}", self.id) }
     }
 
     async fn attempt(&self, batch: &Batch) -> Result<Pushed> {
