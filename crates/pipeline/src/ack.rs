@@ -62,8 +62,18 @@ impl Lane {
 pub struct Token {
     heard: Mutex<Heard>,
     callback: Mutex<Option<Callback>>,
-    /// Only what exporters with a log say matters to it.
-    of_log: bool,
+    role: Role,
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Someone waits for the data to be safe.
+    Waits,
+    /// The same, of exporters with a log alone.
+    WaitsForLog,
+    /// The books, which want to know how it ends.
+    Books,
 }
 
 /// The verdicts so far.
@@ -94,34 +104,40 @@ impl Heard {
 impl Token {
     /// A token whose `callback` runs once, with `Ok` if every holder delivered.
     pub fn new(callback: impl FnOnce(Result<Delivered>) + Send + 'static) -> Arc<Self> {
-        Self::make(callback, false)
+        Self::make(callback, Role::Waits)
+    }
+
+    /// As [`Token::new`], for the books: a durable queue does not answer it before the data has
+    /// left the queue.
+    pub(crate) fn of_books(callback: impl FnOnce(Result<Delivered>) + Send + 'static) -> Arc<Self> {
+        Self::make(callback, Role::Books)
     }
 
     /// A token and its verdict, there once the last holder has settled.
     pub fn pair() -> (Arc<Self>, oneshot::Receiver<Result<Delivered>>) {
-        Self::make_pair(false)
+        Self::make_pair(Role::Waits)
     }
 
     /// As [`Token::pair`], but exporters without a log do not hold it.
     pub(crate) fn pair_of_log() -> (Arc<Self>, oneshot::Receiver<Result<Delivered>>) {
-        Self::make_pair(true)
+        Self::make_pair(Role::WaitsForLog)
     }
 
-    fn make_pair(of_log: bool) -> (Arc<Self>, oneshot::Receiver<Result<Delivered>>) {
+    fn make_pair(role: Role) -> (Arc<Self>, oneshot::Receiver<Result<Delivered>>) {
         let (tell, heard) = oneshot::channel();
         let token = Self::make(
             move |outcome| {
                 // Whoever waited may have gone.
                 let _ = tell.send(outcome);
             },
-            of_log,
+            role,
         );
         (token, heard)
     }
 
-    fn make(callback: impl FnOnce(Result<Delivered>) + Send + 'static, of_log: bool) -> Arc<Self> {
+    fn make(callback: impl FnOnce(Result<Delivered>) + Send + 'static, role: Role) -> Arc<Self> {
         let callback = Mutex::new(Some(Box::new(callback) as Callback));
-        Arc::new(Token { heard: Mutex::default(), callback, of_log })
+        Arc::new(Token { heard: Mutex::default(), callback, role })
     }
 
     fn fail(&self, error: Error) {
@@ -208,12 +224,20 @@ impl Acks {
         Acks { tokens: std::mem::take(&mut self.tokens), permits: Vec::new() }
     }
 
+    /// Takes those out who wait for the data to be safe, and the memory; who keeps the books stays.
+    pub fn take_parties(&mut self) -> Acks {
+        let books = |held: &mut (Arc<Token>, Lane)| held.0.role == Role::Books;
+        let mut parties = std::mem::take(self);
+        self.tokens = parties.tokens.extract_if(.., books).collect();
+        parties
+    }
+
     /// From here on this copy goes its own way; `log` says whether that leads to an exporter with
     /// a log.
     pub(crate) fn enter(&mut self, lane: Lane, log: bool) {
         self.tokens.retain_mut(|(token, at)| {
             *at = lane;
-            log || !token.of_log
+            log || token.role != Role::WaitsForLog
         });
     }
 

@@ -16,6 +16,7 @@ pub mod host;
 pub mod ledger;
 pub mod relabel;
 pub mod runtime;
+pub mod storage;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -87,7 +87,7 @@ async fn told(verdict: Option<oneshot::Receiver<Result<Delivered>>>) -> Delivere
 pub(crate) fn in_flight(chain: &Chain, batch: &Batch) -> Arc<Token> {
     let (book, items) = (chain.books.of(&batch.meta).clone(), batch.items() as i64);
     book.moving(items);
-    Token::new(move |_| book.moving(-items))
+    Token::of_books(move |_| book.moving(-items))
 }
 
 fn append(log: &Log, chain: &Chain, batch: &Batch, entry: u8) -> Result<Ticket> {

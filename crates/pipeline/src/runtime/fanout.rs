@@ -75,7 +75,7 @@ impl FanOut {
         let (clock, latency) = (self.clock.clone(), self.latency.clone());
         let (received, replay) = (batch.meta.received, batch.meta.replay);
         let mut batch = batch.clone();
-        batch.acks.add(Token::new(move |outcome| match outcome {
+        batch.acks.add(Token::of_books(move |outcome| match outcome {
             Ok(delivered) => {
                 let rejected = delivered.of(items).rejected;
                 book.at(at, Fate::Delivered, items - rejected);
