@@ -320,6 +320,7 @@ impl Refusal {
             Refusal::TooOld => "too old",
             Refusal::TooNew => "too far in the future",
             Refusal::Conflict => "another value at the same time",
+            Refusal::TypeConflict => "another type under the same name",
         }
     }
 }

@@ -28,6 +28,10 @@ pub(crate) struct Status {
     pub retry_after: Option<Duration>,
 }
 
+/// What a client is asked to wait when a queue or the memory is full: a queue that is full of what
+/// arrived within a second has room again after one; without it clients come back at once.
+const OVERLOAD_WAIT: Duration = Duration::from_secs(1);
+
 /// `Export*ServiceResponse { partial_success {} }`, byte for byte what the collector sends.
 const SUCCESS_PROTO: &[u8] = &[0x0a, 0x00];
 /// The same in JSON.
@@ -112,6 +116,7 @@ impl From<&Error> for Status {
     fn from(error: &Error) -> Self {
         let retry_after = match error.kind() {
             Kind::Retry { after } => after,
+            Kind::Overloaded => Some(OVERLOAD_WAIT),
             _ => None,
         };
         Status {

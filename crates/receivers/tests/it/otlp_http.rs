@@ -182,7 +182,7 @@ async fn a_refusal_says_when_to_come_back() {
     let running = start(config("", "")).await;
     let after = Some(Duration::from_millis(2500));
     for (error, status, retry_after) in [
-        (Error::overloaded("full"), 503, ""),
+        (Error::overloaded("full"), 503, "1"),
         (Error::new(Kind::Retry { after }, "later"), 503, "3"),
         (Error::rejected("no"), 500, ""),
         (Error::invalid("wrong"), 400, ""),
