@@ -86,7 +86,6 @@ fn each<'a, K: Sink, P: PointView<'a>>(
             Ok(()) => run.report.points += 1,
             Err(reason) => run.report.refused.add(reason, 1),
         }
-        run.sink.point(written);
     }
 }
 

@@ -147,25 +147,10 @@ impl TailSampler {
         })
     }
 
-    /// Puts `span` where it belongs, making room for a new trace.
+    /// Puts `span` where it belongs.
     fn place(&mut self, span: SpanView<'_>, at: Place<'_>, out: &Outlet) {
         let id = span.trace_id().unwrap_or_default();
-        if self.traces.get_mut(&id).is_none() {
-            if self.sampled.get(&id).is_some() {
-                self.meters.cached(true);
-                return self.classes[at.class].late.push(at.head, span);
-            }
-            if self.not_sampled.get(&id).is_some() {
-                self.meters.cached(false);
-                return out.let_go(&self.classes[at.class].meta, 1, Fate::SampledOut);
-            }
-            self.make_room(out);
-            let due = self.time.tick_after(self.config.decision_wait.get());
-            self.traces.insert(id, at.now, due);
-            self.meters.new_traces.inc();
-            self.held += TRACE_COST;
-        }
-        let Some(trace) = self.traces.get_mut(&id) else { return };
+        let Some(trace) = self.traces.get_mut(&id) else { return self.begin(id, span, at, out) };
         if let Some(decided) = trace.decided {
             return self.late(span, at, decided, out);
         }
@@ -178,6 +163,24 @@ impl TailSampler {
         if !wait.is_zero() && span.parent_span_id().is_none_or(|parent| parent == [0; 8]) {
             self.traces.hurry(&id, self.time.tick_after(wait.get()));
         }
+    }
+
+    /// A span of a trace that is not in memory: a cache knows its decision, or it is a new one.
+    fn begin(&mut self, id: TraceId, span: SpanView<'_>, at: Place<'_>, out: &Outlet) {
+        if self.sampled.get(&id).is_some() {
+            self.meters.cached(true);
+            return self.classes[at.class].late.push(at.head, span);
+        }
+        if self.not_sampled.get(&id).is_some() {
+            self.meters.cached(false);
+            return out.let_go(&self.classes[at.class].meta, 1, Fate::SampledOut);
+        }
+        self.make_room(out);
+        let due = self.time.tick_after(self.config.decision_wait.get());
+        self.traces.insert(id, at.now, due);
+        self.meters.new_traces.inc();
+        self.held += TRACE_COST;
+        self.place(span, at, out);
     }
 
     /// A span of a trace that is decided and still in memory.

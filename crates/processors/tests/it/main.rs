@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Processors against real peers.
+//! Processors in pipelines and against real peers.
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 mod mlserver;
+mod sampling;
