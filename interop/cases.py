@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 import time
+import urllib.request
 
 import peers
 import prometheus_cases
@@ -349,6 +350,34 @@ def documents(stack):
     return done.stdout.strip().splitlines()[-1]
 
 
+def scrapes(stack):
+    """The same pages scraped by the Go collector and by us, Prometheus' own among them: equal OTLP."""
+    program, port = peers.prometheus(), free_port()
+    config = stack.folder / "prometheus.yml"
+    config.write_text("global: {scrape_interval: 1s}\nscrape_configs: [{job_name: self, static_configs: "
+                      f"[{{targets: ['127.0.0.1:{port}']}}]}}]\n")
+    stack.start("prometheus", [program, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}",
+                               f"--storage.tsdb.path={stack.folder / 'tsdb'}", "--enable-feature=native-histograms"])
+    wait_for("Prometheus", lambda: "prometheus_tsdb_head_samples_appended_total" in get(f"http://127.0.0.1:{port}/metrics"))
+    kept = []
+    for name, accept in (
+        ("text", "text/plain;version=0.0.4"),
+        ("openmetrics", "application/openmetrics-text;version=1.0.0"),
+        ("protobuf", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"),
+    ):
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            file = stack.folder / f"prometheus-{name}"
+            file.write_bytes(answer.read())
+            kept.append(f"{answer.headers['Content-Type']}={file}")
+    done = subprocess.run(
+        [peers.with_yaml(), ROOT / "interop" / "scrapes.py", binary(), peers.otelcol_contrib(), *kept],
+        capture_output=True, text=True, timeout=900, cwd=stack.folder,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
 # Quick ones first: `--minutes` starts as many as fit its time.
 ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, *prometheus_cases.ALL, browser, mlserver, go_collector_to_us,
-       us_to_go_collector, differential, verdicts, documents]
+       us_to_go_collector, differential, scrapes, verdicts, documents]

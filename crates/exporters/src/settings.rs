@@ -7,7 +7,7 @@ use pipeline::Encoding;
 use pipeline::config::shared::{self, Compression, SendingQueue};
 use pipeline::config::{Checker, Duration};
 
-use crate::delivery::{DeliverySettings, QueueSettings, RetrySettings, Sizer};
+use crate::delivery::{BatchSettings, DeliverySettings, QueueSettings, RetrySettings, Sizer};
 
 /// `retry_on_failure`.
 pub(crate) fn retry(config: &shared::Retry) -> Option<RetrySettings> {
@@ -24,16 +24,34 @@ pub(crate) fn retry(config: &shared::Retry) -> Option<RetrySettings> {
 
 /// `sending_queue`.
 pub(crate) fn queue(config: &SendingQueue) -> Option<QueueSettings> {
+    let sizer = sizer(config.sizer);
     config.enabled.then(|| QueueSettings {
-        sizer: match config.sizer {
-            None | Some(shared::Sizer::Requests) => Sizer::Requests,
-            Some(shared::Sizer::Items) => Sizer::Items,
-            Some(shared::Sizer::Bytes) => Sizer::Bytes,
-        },
+        sizer,
         size: usize::try_from(config.queue_size).unwrap_or(usize::MAX),
         consumers: config.num_consumers,
         block_on_overflow: config.block_on_overflow,
+        wait_for_result: config.wait_for_result,
+        storage: config.storage.as_deref().filter(|id| !id.is_empty()).map(Into::into),
+        batch: config.batch.as_ref().map(|batch| BatchSettings {
+            flush_timeout: batch.flush_timeout.get(),
+            min_size: batch.min_size,
+            max_size: batch.max_size,
+            sizer: match (batch.sizer, sizer) {
+                (Some(own), _) => self::sizer(Some(own)),
+                (None, Sizer::Bytes) => Sizer::Bytes,
+                (None, Sizer::Items | Sizer::Requests) => Sizer::Items,
+            },
+            metadata_keys: batch.partition.names(),
+        }),
     })
+}
+
+fn sizer(config: Option<shared::Sizer>) -> Sizer {
+    match config {
+        None | Some(shared::Sizer::Requests) => Sizer::Requests,
+        Some(shared::Sizer::Items) => Sizer::Items,
+        Some(shared::Sizer::Bytes) => Sizer::Bytes,
+    }
 }
 
 /// All three.
@@ -60,18 +78,9 @@ pub(crate) fn compression(config: Option<Compression>) -> Option<Encoding> {
     }
 }
 
-/// Checks `sending_queue`, and that it asks for nothing this build does not have.
+/// Checks `sending_queue`.
 pub(crate) fn validate_queue(config: &SendingQueue, at: &mut Checker<'_>) {
     config.validate(at);
-    if config.storage.as_deref().is_some_and(|id| !id.is_empty()) {
-        at.error("storage", "a persistent queue is not supported yet; remove this key");
-    }
-    if config.batch.is_some() {
-        at.error("batch", "sending_queue.batch is not supported yet; use the batch processor");
-    }
-    if config.wait_for_result {
-        at.error("wait_for_result", "wait_for_result is not supported yet; use enabled: false");
-    }
 }
 
 /// An `http://` URL with a host.

@@ -2,6 +2,7 @@
 //! What runs beside the pipelines: the page with its APIs, the health check.
 
 pub mod dashboard;
+pub mod file_storage;
 pub mod health_check;
 pub mod query_server;
 mod serving;

@@ -33,6 +33,10 @@ pub fn components() -> Components {
             exporters::jaeger_thrift::factory(),
             exporters::nop::factory(),
         ],
-        extensions: vec![extensions::health_check::factory(), extensions::query_server::factory()],
+        extensions: vec![
+            extensions::file_storage::factory(),
+            extensions::health_check::factory(),
+            extensions::query_server::factory(),
+        ],
     }
 }

@@ -224,6 +224,11 @@ pub trait Sink {
     /// One native histogram of a series.
     fn histogram(&mut self, series: &Self::Series, stamp: Stamp, histogram: NativeHistogram);
 
+    /// A point is through: its values have been passed, or some were refused by the translation.
+    fn point(&mut self, outcome: Result<(), Refusal>) {
+        let _ = outcome;
+    }
+
     /// An exemplar of the value (or the bucket) that is passed next.
     fn exemplar(&mut self, exemplar: ExemplarView<'_>) {
         let _ = exemplar;
@@ -295,6 +300,27 @@ impl Refusal {
             Refusal::TooOld => "too_old",
             Refusal::TooNew => "too_new",
             Refusal::Conflict => "conflict",
+        }
+    }
+}
+
+impl Refusal {
+    /// What it means, for whoever sent the data.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Refusal::MetricName => "metric without a usable name",
+            Refusal::LabelName => "attribute with an empty key",
+            Refusal::NoData => "no value",
+            Refusal::Temporality => "temporality not taken",
+            Refusal::Buckets => "counts and bounds do not fit",
+            Refusal::Scale => "histogram too coarse",
+            Refusal::SeriesLimit => "too many series",
+            Refusal::LabelsLimit => "too many labels",
+            Refusal::LabelLength => "label too long",
+            Refusal::TooOld => "too old",
+            Refusal::TooNew => "too far in the future",
+            Refusal::Conflict => "another value at the same time",
+            Refusal::TypeConflict => "another type under the same name",
         }
     }
 }

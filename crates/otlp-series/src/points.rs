@@ -86,6 +86,7 @@ fn each<'a, K: Sink, P: PointView<'a>>(
             Ok(()) => run.report.points += 1,
             Err(reason) => run.report.refused.add(reason, 1),
         }
+        run.sink.point(written);
     }
 }
 

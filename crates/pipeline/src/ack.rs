@@ -6,32 +6,144 @@
 //! once, when the last holder has given its verdict, with the worst verdict given.
 //! A holder that goes away without one (a panic, a lost task) counts as a retryable failure, so
 //! that what was not delivered is never taken for delivered.
+//!
+//! A delivered batch may lack items that its destination will never take ([`Delivered`]). The parts
+//! of a split batch are told apart from the copies of a fan-out by their [`Lane`]: within a lane
+//! rejected items add up, of several lanes the largest number counts, so that an item which two
+//! exporters reject is one rejected item.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use basics::{Error, Result};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use crate::budget::Permit;
 
-type Callback = Box<dyn FnOnce(Result<()>) + Send>;
+type Callback = Box<dyn FnOnce(Result<Delivered>) + Send>;
+
+/// What was delivered: everything (the default), or all but some items.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Items that the destination will never take.
+    pub rejected: u64,
+    /// Why, or a warning about a batch that was taken whole.
+    pub message: String,
+}
+
+impl Delivered {
+    /// True when all was taken and nothing said about it.
+    pub fn is_whole(&self) -> bool {
+        self.rejected == 0 && self.message.is_empty()
+    }
+
+    /// The same for one who brought `items` of it: not more than these can have been rejected.
+    #[must_use]
+    pub fn of(mut self, items: u64) -> Self {
+        self.rejected = self.rejected.min(items);
+        self
+    }
+}
+
+/// The way to one exporter of one pipeline, as far as counting rejected items is concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lane(u32);
+
+impl Lane {
+    /// One that no one has.
+    pub fn new() -> Self {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        Lane(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
 
 /// One waiting party, shared by all batches that carry a part of its data.
 pub struct Token {
-    worst: Mutex<Option<Error>>,
+    heard: Mutex<Heard>,
     callback: Mutex<Option<Callback>>,
+    role: Role,
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Someone waits for the data to be safe.
+    Waits,
+    /// The same, of exporters with a log alone.
+    WaitsForLog,
+    /// The books, which want to know how it ends.
+    Books,
+}
+
+/// The verdicts so far.
+#[derive(Default)]
+struct Heard {
+    worst: Option<Error>,
+    /// One for each lane that was not delivered whole.
+    lanes: Vec<(Lane, Delivered)>,
+}
+
+impl Heard {
+    fn outcome(self) -> Result<Delivered> {
+        if let Some(error) = self.worst {
+            return Err(error);
+        }
+        let mut all = Delivered::default();
+        for (_, lane) in self.lanes {
+            all.rejected = all.rejected.max(lane.rejected);
+            if !all.message.is_empty() && !lane.message.is_empty() {
+                all.message.push_str("; ");
+            }
+            all.message.push_str(&lane.message);
+        }
+        Ok(all)
+    }
 }
 
 impl Token {
     /// A token whose `callback` runs once, with `Ok` if every holder delivered.
-    pub fn new(callback: impl FnOnce(Result<()>) + Send + 'static) -> Arc<Self> {
-        Arc::new(Token { worst: Mutex::new(None), callback: Mutex::new(Some(Box::new(callback))) })
+    pub fn new(callback: impl FnOnce(Result<Delivered>) + Send + 'static) -> Arc<Self> {
+        Self::make(callback, Role::Waits)
+    }
+
+    /// As [`Token::new`], for the books: a durable queue does not answer it before the data has
+    /// left the queue.
+    pub(crate) fn of_books(callback: impl FnOnce(Result<Delivered>) + Send + 'static) -> Arc<Self> {
+        Self::make(callback, Role::Books)
+    }
+
+    /// A token and its verdict, there once the last holder has settled.
+    pub fn pair() -> (Arc<Self>, oneshot::Receiver<Result<Delivered>>) {
+        Self::make_pair(Role::Waits)
+    }
+
+    /// As [`Token::pair`], but exporters without a log do not hold it.
+    pub(crate) fn pair_of_log() -> (Arc<Self>, oneshot::Receiver<Result<Delivered>>) {
+        Self::make_pair(Role::WaitsForLog)
+    }
+
+    fn make_pair(role: Role) -> (Arc<Self>, oneshot::Receiver<Result<Delivered>>) {
+        let (tell, heard) = oneshot::channel();
+        let token = Self::make(
+            move |outcome| {
+                // Whoever waited may have gone.
+                let _ = tell.send(outcome);
+            },
+            role,
+        );
+        (token, heard)
+    }
+
+    fn make(callback: impl FnOnce(Result<Delivered>) + Send + 'static, role: Role) -> Arc<Self> {
+        let callback = Mutex::new(Some(Box::new(callback) as Callback));
+        Arc::new(Token { heard: Mutex::default(), callback, role })
     }
 
     fn fail(&self, error: Error) {
-        let mut worst = self.worst.lock();
+        let worst = &mut self.heard.lock().worst;
         // A failure that may pass outranks one that will not: the holder can still be retried.
-        let outranks = match &*worst {
+        let outranks = match worst {
             None => true,
             Some(old) => error.kind().is_retryable() && !old.kind().is_retryable(),
         };
@@ -39,15 +151,24 @@ impl Token {
             *worst = Some(error);
         }
     }
+
+    fn delivered(&self, lane: Lane, delivered: &Delivered) {
+        if delivered.is_whole() {
+            return;
+        }
+        let lanes = &mut self.heard.lock().lanes;
+        match lanes.iter_mut().find(|(known, _)| *known == lane) {
+            // The first message stands for all parts: what they say is the same or too long.
+            Some((_, sum)) => sum.rejected += delivered.rejected,
+            None => lanes.push((lane, delivered.clone())),
+        }
+    }
 }
 
 impl Drop for Token {
     fn drop(&mut self) {
         if let Some(callback) = self.callback.get_mut().take() {
-            callback(match self.worst.get_mut().take() {
-                None => Ok(()),
-                Some(error) => Err(error),
-            });
+            callback(std::mem::take(self.heard.get_mut()).outcome());
         }
     }
 }
@@ -62,7 +183,7 @@ impl std::fmt::Debug for Token {
 /// free again then. Every holder ends with [`Acks::settle`].
 #[derive(Debug, Default)]
 pub struct Acks {
-    tokens: Vec<Arc<Token>>,
+    tokens: Vec<(Arc<Token>, Lane)>,
     permits: Vec<Arc<Permit>>,
 }
 
@@ -74,7 +195,7 @@ impl Acks {
 
     /// `token` waits.
     pub fn one(token: Arc<Token>) -> Self {
-        Acks { tokens: vec![token], permits: Vec::new() }
+        Acks { tokens: vec![(token, Lane::default())], permits: Vec::new() }
     }
 
     /// True when nobody waits.
@@ -84,7 +205,7 @@ impl Acks {
 
     /// `token` waits as well.
     pub fn add(&mut self, token: Arc<Token>) {
-        self.tokens.push(token);
+        self.tokens.push((token, Lane::default()));
     }
 
     /// Keeps `permit` until the last holder has settled.
@@ -103,11 +224,34 @@ impl Acks {
         Acks { tokens: std::mem::take(&mut self.tokens), permits: Vec::new() }
     }
 
+    /// Takes those out who wait for the data to be safe, and the memory; who keeps the books stays.
+    pub fn take_parties(&mut self) -> Acks {
+        let books = |held: &mut (Arc<Token>, Lane)| held.0.role == Role::Books;
+        let mut parties = std::mem::take(self);
+        self.tokens = parties.tokens.extract_if(.., books).collect();
+        parties
+    }
+
+    /// From here on this copy goes its own way; `log` says whether that leads to an exporter with
+    /// a log.
+    pub(crate) fn enter(&mut self, lane: Lane, log: bool) {
+        self.tokens.retain_mut(|(token, at)| {
+            *at = lane;
+            log || token.role != Role::WaitsForLog
+        });
+    }
+
     /// The verdict of this holder.
-    pub fn settle(mut self, outcome: Result<()>) {
-        for token in self.tokens.drain(..) {
-            if let Err(error) = &outcome {
-                token.fail(error.clone());
+    pub fn settle(self, outcome: Result<()>) {
+        self.settle_as(outcome.map(|()| Delivered::default()));
+    }
+
+    /// The verdict of this holder, who may have delivered all but some items.
+    pub fn settle_as(mut self, outcome: Result<Delivered>) {
+        for (token, lane) in self.tokens.drain(..) {
+            match &outcome {
+                Ok(delivered) => token.delivered(lane, delivered),
+                Err(error) => token.fail(error.clone()),
             }
         }
     }
@@ -121,7 +265,7 @@ impl Clone for Acks {
 
 impl Drop for Acks {
     fn drop(&mut self) {
-        for token in self.tokens.drain(..) {
+        for (token, _) in self.tokens.drain(..) {
             token.fail(Error::retry("a component lost the batch without a verdict"));
         }
     }

@@ -118,6 +118,11 @@ pub trait Stage: Send {
     fn deadline(&self) -> Option<Duration> {
         None
     }
+    /// True when every batch leaves within the [`Stage::take`] that brings it, unmerged: what the
+    /// exporters say about its items can then still be told to the sender.
+    fn passes_at_once(&self) -> bool {
+        false
+    }
     /// No more batches will come: send on what is held.
     async fn finish(&mut self, out: &Outlet) -> Result<()> {
         let _ = out;

@@ -16,11 +16,12 @@ pub mod host;
 pub mod ledger;
 pub mod relabel;
 pub mod runtime;
+pub mod storage;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use ack::{Acks, Token};
+pub use ack::{Acks, Delivered, Token};
 pub use batch::{Batch, Encoded, Encoding, Meta};
 pub use budget::{Budget, Permit};
 pub use component::{

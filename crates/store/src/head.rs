@@ -122,6 +122,8 @@ pub struct IngestReport {
     pub duplicates: u64,
     /// Points that could not be translated and samples not taken, by reason.
     pub rejected: Refused,
+    /// Data points of which any value was rejected.
+    pub rejected_points: u64,
     /// Points whose series had to be resolved.
     pub cache_misses: u64,
 }
@@ -133,6 +135,7 @@ impl IngestReport {
         self.out_of_order += other.out_of_order;
         self.duplicates += other.duplicates;
         self.rejected.merge(&other.rejected);
+        self.rejected_points += other.rejected_points;
         self.cache_misses += other.cache_misses;
     }
 }

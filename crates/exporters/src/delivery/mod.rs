@@ -5,20 +5,26 @@
 //! `sending_queue`, `retry_on_failure` and `timeout` around it:
 //!
 //! ```text
-//! export -> [queue: sizer, queue_size] -> num_consumers x ( retry ( timeout ( push ) ) ) -> acks
+//! export -> queue (memory or log) -> [batch] -> num_consumers x ( retry ( timeout ( push ) ) )
 //! ```
 //! - A full queue refuses with `Overloaded` (or waits, `block_on_overflow`); nothing is dropped
 //!   silently. Without a queue the caller waits and gets the outcome.
+//! - A durable queue ([`durable`]) answers when the request is on the disk.
 //! - A failed attempt is tried again while its kind is retryable and `max_elapsed_time` allows,
-//!   not before the wait the peer asked for. Everything else is given up, counted and logged.
+//!   not before the wait the peer asked for; only the part that remains, if the attempt can say
+//!   which. Everything else is given up, counted and logged.
 //! - The acks of a batch are settled when its fate is known, so exactly once.
 //! - Stop: no new batches, one last attempt for each waiting one without back-off, at most
-//!   [`DRAIN_TIME_MAX`]; the rest is settled as `Closed`.
+//!   [`DRAIN_TIME_MAX`]; the rest is settled as `Closed`. What lies in a log stays there.
 //!
-//! Source: the collector's exporterhelper.
+//! [`Verdict`] is where a dead-letter queue will take what was given up, and [`Worker::attempt`]
+//! where a circuit breaker will stand. Source: the collector's exporterhelper.
 
+mod batching;
+mod durable;
 mod queue;
 mod retry;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -27,16 +33,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use basics::{Error, Random, Result};
+use otlp_wire::Payload;
 use parking_lot::Mutex;
 use pipeline::telemetry::{ExporterMeter, QueueMeter};
-use pipeline::{Batch, Context, Exporter};
-use tokio::sync::watch;
+use pipeline::{Batch, Context, Delivered, Exporter, Token};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+pub use batching::BatchSettings;
 pub use queue::{QueueSettings, Sizer};
 pub use retry::RetrySettings;
 
 use queue::{Queue, Queued};
+use retry::End;
 
 /// How long stopping may wait for the queue to empty; the service as a whole has half a minute.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
@@ -50,6 +59,23 @@ pub struct Pushed {
     pub message: String,
 }
 
+/// An attempt that did not deliver everything.
+#[derive(Clone, Debug)]
+pub struct Unsent {
+    /// Why, and whether another attempt may succeed.
+    pub error: Error,
+    /// The part the next attempt is about; `None` = all of the batch.
+    pub remains: Option<Box<Payload>>,
+    /// What became of the other part.
+    pub rest: Pushed,
+}
+
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Self {
+        Unsent { error, remains: None, rest: Pushed::default() }
+    }
+}
+
 /// One attempt to deliver one batch.
 #[async_trait]
 pub trait Push: Send + Sync + 'static {
@@ -59,6 +85,15 @@ pub trait Push: Send + Sync + 'static {
     /// `Retry` (with the wait the peer asked for) when another attempt may succeed, `Rejected` or
     /// `Invalid` when none will.
     async fn push(&self, batch: &Batch) -> Result<Pushed>;
+
+    /// As [`Push::push`], for peers that say which part of a batch they did not take: written
+    /// instead of it where there is such a peer, since this one is what delivery calls.
+    ///
+    /// # Errors
+    /// As [`Push::push`], with the part that remains to be sent.
+    async fn push_part(&self, batch: &Batch) -> Result<Pushed, Unsent> {
+        self.push(batch).await.map_err(Unsent::from)
+    }
 }
 
 /// How a batch gets from the pipeline to its peer.
@@ -74,9 +109,9 @@ pub struct DeliverySettings {
 
 /// An [`Exporter`] made of a [`Push`].
 pub struct Delivery {
+    context: Context,
     worker: Arc<Worker>,
     queue: Option<Arc<Queue>>,
-    consumers: usize,
     tasks: Mutex<JoinSet<()>>,
     stop: watch::Sender<bool>,
 }
@@ -92,6 +127,16 @@ struct Worker {
     stopping: watch::Receiver<bool>,
 }
 
+/// What became of a batch in the end.
+enum Verdict {
+    /// The peer has it, or all but what it rejected.
+    Delivered(Delivered),
+    /// It will not be tried again. Dropped and counted; a dead-letter queue would take it here.
+    GivenUp(Error),
+    /// The exporter stopped while it could have been tried again: a durable queue keeps it.
+    Unfinished(Error),
+}
+
 impl Delivery {
     /// An exporter called as `context` says, delivering by `push`.
     pub fn new(context: &Context, settings: DeliverySettings, push: impl Push) -> Self {
@@ -99,8 +144,8 @@ impl Delivery {
         let telemetry = context.host.telemetry();
         let queue_meter = QueueMeter::new(telemetry, &context.id, context.signal, capacity as u64);
         let (stop, stopping) = watch::channel(false);
-        let queue = settings.queue.as_ref().map(|q| Arc::new(Queue::new(q, queue_meter.clone())));
-        let consumers = settings.queue.as_ref().map_or(0, |queue| queue.consumers);
+        let queue =
+            settings.queue.clone().map(|queue| Arc::new(Queue::new(queue, queue_meter.clone())));
         let worker = Worker {
             id: context.id.clone(),
             push: Box::new(push),
@@ -111,32 +156,39 @@ impl Delivery {
             stopping,
         };
         let tasks = Mutex::new(JoinSet::new());
-        Delivery { worker: Arc::new(worker), queue, consumers, tasks, stop }
+        Delivery { context: context.clone(), worker: Arc::new(worker), queue, tasks, stop }
     }
-}
 
-#[async_trait]
-impl Exporter for Delivery {
-    async fn start(&self) -> Result<()> {
-        let Some(queue) = &self.queue else { return Ok(()) };
+    /// Starts whoever takes batches from `queue` and sends them.
+    fn start_consumers(&self, queue: &Arc<Queue>, settings: &QueueSettings) {
         let mut tasks = self.tasks.lock();
-        for _ in 0..self.consumers {
-            let (worker, queue) = (self.worker.clone(), queue.clone());
+        let merged = settings.batch.clone().map(|batching| {
+            // One batch waits in it while all consumers are busy; the others wait in the queue.
+            let (out, merged) = mpsc::channel(1);
+            let queue = queue.clone();
+            tasks.spawn(async move { batching::merge(&queue, &batching, out).await });
+            Arc::new(tokio::sync::Mutex::new(merged))
+        });
+        for _ in 0..settings.consumers {
+            let (worker, queue, merged) = (self.worker.clone(), queue.clone(), merged.clone());
             tasks.spawn(async move {
-                while let Some(queued) = queue.next().await {
+                loop {
+                    let queued = match &merged {
+                        Some(merged) => merged.lock().await.recv().await,
+                        None => queue.next().await,
+                    };
+                    let Some(queued) = queued else { return };
                     worker.settle(queued).await;
                 }
             });
         }
-        Ok(())
+        if queue.durable().is_some() {
+            tasks.spawn(note_offsets(queue.clone(), self.worker.stopping.clone()));
+        }
     }
 
-    async fn export(&self, batch: Batch) -> Result<()> {
-        let Some(queue) = &self.queue else {
-            let outcome = self.worker.deliver(&batch).await;
-            batch.acks.settle(outcome.clone());
-            return outcome;
-        };
+    /// Queues `batch`; counts what there is no room for.
+    async fn offer(&self, queue: &Queue, batch: Batch) -> Result<()> {
         let (signal, items) = (batch.signal(), batch.items());
         match queue.offer(batch).await {
             Ok(()) => Ok(()),
@@ -148,6 +200,56 @@ impl Exporter for Delivery {
             }
         }
     }
+}
+
+/// Notes every so often how far a durable queue has been delivered.
+async fn note_offsets(queue: Arc<Queue>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(durable::COMMIT_EVERY) => {}
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+        if let Some(durable) = queue.durable() {
+            durable.commit().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Exporter for Delivery {
+    async fn start(&self) -> Result<()> {
+        let (Some(queue), Some(settings)) = (&self.queue, &self.worker.settings.queue) else {
+            return Ok(());
+        };
+        queue.open(&self.context).await?;
+        self.start_consumers(queue, settings);
+        Ok(())
+    }
+
+    async fn export(&self, mut batch: Batch) -> Result<()> {
+        let Some(queue) = &self.queue else {
+            let outcome = self.worker.deliver(&batch).await;
+            return match outcome {
+                Verdict::Delivered(delivered) => {
+                    batch.acks.settle_as(Ok(delivered));
+                    Ok(())
+                }
+                Verdict::GivenUp(error) | Verdict::Unfinished(error) => {
+                    batch.acks.settle(Err(error.clone()));
+                    Err(error)
+                }
+            };
+        };
+        if !self.worker.waits_for_result() {
+            return self.offer(queue, batch).await;
+        }
+        let (token, outcome) = Token::pair();
+        batch.acks.add(token);
+        self.offer(queue, batch).await?;
+        // The token answers whatever happens; its loss would be a failure like any other.
+        let lost = || Err(Error::retry("the batch was lost without a verdict"));
+        outcome.await.unwrap_or_else(|_| lost()).map(drop)
+    }
 
     async fn stop(&self) -> Result<()> {
         // No receiver means nobody waits to hear it.
@@ -158,6 +260,9 @@ impl Exporter for Delivery {
         let drained = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIME_MAX, drained).await.is_err() {
             tasks.shutdown().await;
+        }
+        if let Some(durable) = queue.durable() {
+            durable.close().await;
         }
         let left = queue.drain();
         if !left.is_empty() {
@@ -174,43 +279,83 @@ impl Exporter for Delivery {
 }
 
 impl Worker {
+    fn waits_for_result(&self) -> bool {
+        self.settings.queue.as_ref().is_some_and(|queue| queue.wait_for_result)
+    }
+
+    fn is_durable(&self) -> bool {
+        self.settings.queue.as_ref().is_some_and(|queue| queue.storage.is_some())
+    }
+
     async fn settle(&self, queued: Queued) {
-        let outcome = self.deliver(&queued.batch).await;
-        queued.batch.acks.settle(outcome);
+        let Queued { batch, claims } = queued;
+        self.queue_meter.sends(batch.items(), batch.payload.len());
+        match self.deliver(&batch).await {
+            Verdict::Delivered(delivered) => batch.acks.settle_as(Ok(delivered)),
+            Verdict::GivenUp(error) => batch.acks.settle(Err(error)),
+            // The books close with the process; the data is safe, as whoever sent it was told.
+            Verdict::Unfinished(_) if self.is_durable() => {
+                batch.acks.settle(Ok(()));
+                return;
+            }
+            Verdict::Unfinished(error) => batch.acks.settle(Err(error)),
+        }
+        claims.finish();
     }
 
     /// Tries until delivered or given up; counts and logs which.
-    async fn deliver(&self, batch: &Batch) -> Result<()> {
+    async fn deliver(&self, batch: &Batch) -> Verdict {
         let (signal, items) = (batch.signal(), batch.items());
-        let outcome = match self.settings.retry {
-            None => self.attempt(batch).await,
-            Some(settings) => self.retry(settings, batch).await,
-        };
-        match outcome {
-            Ok(pushed) => {
+        match self.retry(batch).await {
+            End::Delivered(pushed) => {
                 if pushed.rejected > 0 || !pushed.message.is_empty() {
                     tracing::warn!(exporter = %self.id, message = pushed.message, dropped_items = pushed.rejected, "Partial success response");
                 }
                 self.meter.sent(signal, items);
-                Ok(())
+                Verdict::Delivered(self.told(pushed))
             }
-            Err(error) => {
-                self.meter.failed(signal, items);
-                tracing::error!(exporter = %self.id, dropped_items = items, "Exporting failed. Dropping data. {error}");
-                Err(error.within(&self.id))
+            End::GivenUp { error, items: lost, pushed } => {
+                self.meter.sent(signal, items - lost);
+                self.meter.failed(signal, lost);
+                tracing::error!(exporter = %self.id, dropped_items = lost, "Exporting failed. Dropping data. {error}");
+                // A sender who waits sends all of it again if that may help.
+                let waits = self.settings.queue.is_none() || self.waits_for_result();
+                if lost == items || (waits && error.kind().is_retryable()) {
+                    return Verdict::GivenUp(error.within(&self.id));
+                }
+                let rejected = (pushed.rejected + lost).min(items);
+                Verdict::Delivered(self.told(Pushed { rejected, message: error.to_string() }))
+            }
+            End::Unfinished { error, items: _ } if self.is_durable() => {
+                tracing::info!(exporter = %self.id, "stopping; kept in the durable queue. {error}");
+                Verdict::Unfinished(error.within(&self.id))
+            }
+            End::Unfinished { error, items: lost } => {
+                self.meter.sent(signal, items - lost);
+                self.meter.failed(signal, lost);
+                tracing::error!(exporter = %self.id, dropped_items = lost, "Exporting failed. Dropping data. {error}");
+                Verdict::Unfinished(error.within(&self.id))
             }
         }
     }
 
-    async fn attempt(&self, batch: &Batch) -> Result<Pushed> {
+    /// What whoever waits hears of the peer's partial success.
+    fn told(&self, Pushed { rejected, message }: Pushed) -> Delivered {
+        if message.is_empty() {
+            return Delivered { rejected, message };
+        }
+        Delivered { rejected, message: format!("{}: {message}", self.id) }
+    }
+
+    async fn attempt(&self, batch: &Batch) -> Result<Pushed, Unsent> {
         let _under_way = InFlight::new(&self.queue_meter);
         let timeout = self.settings.timeout;
         if timeout.is_zero() {
-            return self.push.push(batch).await;
+            return self.push.push_part(batch).await;
         }
-        match tokio::time::timeout(timeout, self.push.push(batch)).await {
+        match tokio::time::timeout(timeout, self.push.push_part(batch)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::retry(format!("no answer within {timeout:?}"))),
+            Err(_) => Err(Error::retry(format!("no answer within {timeout:?}")).into()),
         }
     }
 }

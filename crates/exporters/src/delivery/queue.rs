@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The collector's `sending_queue` in memory: bounded in requests, items or bytes.
+//! The collector's `sending_queue`: bounded in requests, items or bytes; in memory or in a log.
 //!
-//! A batch takes its size from the queue until its fate is known, so the bound covers what is
-//! being sent too. First in, first out; with one consumer the order of batches is kept.
+//! First in, first out; with one consumer the order of batches is kept. See [`super::room`] for
+//! what counts against the bound, [`super::durable`] for what lies on the disk.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use basics::Error;
-use pipeline::Batch;
+use basics::{Error, Result};
+use otlp_wire::Payload;
 use pipeline::telemetry::QueueMeter;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use pipeline::{Batch, Context};
+use tokio::sync::{Mutex, mpsc};
+
+use super::batching::BatchSettings;
+use super::durable::Durable;
+use super::room::{Claims, Room};
 
 /// What a queue counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +28,19 @@ pub enum Sizer {
     Bytes,
 }
 
+impl Sizer {
+    /// The size of `payload`.
+    pub(super) fn of(self, payload: &Payload) -> u64 {
+        match self {
+            Sizer::Requests => 1,
+            Sizer::Items => u64::from(payload.items()),
+            Sizer::Bytes => payload.len() as u64,
+        }
+    }
+}
+
 /// Settings of a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSettings {
     /// What is counted.
     pub sizer: Sizer,
@@ -34,6 +50,12 @@ pub struct QueueSettings {
     pub consumers: usize,
     /// Wait for room instead of refusing.
     pub block_on_overflow: bool,
+    /// The caller waits for delivery.
+    pub wait_for_result: bool,
+    /// Id of the storage it lies in; `None` = in memory.
+    pub storage: Option<Arc<str>>,
+    /// Requests are merged before they are sent.
+    pub batch: Option<BatchSettings>,
 }
 
 /// The collector's defaults.
@@ -44,111 +66,146 @@ impl Default for QueueSettings {
             size: 1000,
             consumers: 10,
             block_on_overflow: false,
+            wait_for_result: false,
+            storage: None,
+            batch: None,
         }
     }
 }
 
-/// A batch in the queue or being sent, with the room it takes.
+/// A batch in the queue or being sent, with what it takes of the queue.
 pub(super) struct Queued {
     pub batch: Batch,
-    _room: Room,
+    pub claims: Claims,
 }
 
-/// Room taken from the queue; given back on drop.
-struct Room {
-    queue: Arc<Counted>,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-struct Counted {
-    room: Arc<Semaphore>,
-    capacity: usize,
-    meter: QueueMeter,
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        drop(self.permit.take());
-        self.queue.report();
-    }
-}
-
-impl Counted {
-    fn report(&self) {
-        self.meter.size(self.capacity.saturating_sub(self.room.available_permits()) as u64);
-    }
+/// Where requests lie.
+enum Source {
+    Memory {
+        sender: parking_lot::Mutex<Option<mpsc::UnboundedSender<Queued>>>,
+        receiver: Mutex<mpsc::UnboundedReceiver<Queued>>,
+    },
+    /// Opened at the start.
+    Log(OnceLock<Durable>),
 }
 
 /// The queue.
 pub(super) struct Queue {
     settings: QueueSettings,
-    counted: Arc<Counted>,
-    sender: parking_lot::Mutex<Option<mpsc::UnboundedSender<Queued>>>,
-    receiver: Mutex<mpsc::UnboundedReceiver<Queued>>,
+    room: Arc<Room>,
+    source: Source,
 }
 
 impl Queue {
-    pub fn new(settings: &QueueSettings, meter: QueueMeter) -> Self {
-        let capacity = settings.size.clamp(1, Semaphore::MAX_PERMITS);
-        let room = Arc::new(Semaphore::new(capacity));
-        // Unbounded in itself: every element holds room in `counted`.
-        let (sender, receiver) = mpsc::unbounded_channel();
-        Queue {
-            settings: *settings,
-            counted: Arc::new(Counted { room, capacity, meter }),
-            sender: parking_lot::Mutex::new(Some(sender)),
-            receiver: Mutex::new(receiver),
+    pub fn new(settings: QueueSettings, meter: QueueMeter) -> Self {
+        let room = Room::new(settings.size.max(1) as u64, meter);
+        let source = if settings.storage.is_some() {
+            Source::Log(OnceLock::new())
+        } else {
+            // Unbounded in itself: every element holds room.
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let sender = parking_lot::Mutex::new(Some(sender));
+            Source::Memory { sender, receiver: Mutex::new(receiver) }
+        };
+        Queue { settings, room, source }
+    }
+
+    /// Opens the log of a durable queue.
+    ///
+    /// # Errors
+    /// When the storage is not there or cannot be used. Damaged data is no error.
+    pub async fn open(self: &Arc<Self>, context: &Context) -> Result<()> {
+        let Some(id) = self.settings.storage.clone() else { return Ok(()) };
+        let (queue, context) = (self.clone(), context.clone());
+        let opened = tokio::task::spawn_blocking(move || {
+            let storage =
+                context.host.find::<pipeline::storage::Storage>(&id).ok_or_else(|| {
+                    let text = format!("storage \"{id}\" is not among service::extensions");
+                    Error::invalid(text)
+                })?;
+            let name = format!("{}-{}", context.id, context.signal.name());
+            let durable =
+                Durable::open(&context, queue.settings.sizer, storage.log(&name)?, &queue.room)?;
+            if let Source::Log(log) = &queue.source {
+                // Set once: an exporter is started once.
+                let _ = log.set(durable);
+            }
+            Ok(())
+        });
+        let opened = opened.await;
+        opened.unwrap_or_else(|_| Err(Error::invalid("opening the durable queue panicked")))
+    }
+
+    /// The log of a durable queue that is open.
+    pub fn durable(&self) -> Option<&Durable> {
+        match &self.source {
+            Source::Log(log) => log.get(),
+            Source::Memory { .. } => None,
         }
     }
 
     /// Takes `batch` if there is room, or gives it back with the reason.
     pub async fn offer(&self, batch: Batch) -> Result<(), (Batch, Error)> {
-        let size = match self.settings.sizer {
-            Sizer::Requests => 1,
-            Sizer::Items => batch.items() as usize,
-            Sizer::Bytes => batch.payload.bytes().len(),
-        };
-        if size > self.counted.capacity {
+        let size = self.settings.sizer.of(&batch.payload);
+        if size > self.room.capacity {
             let message = format!(
                 "batch of size {size} is larger than the sending queue ({}); raise sending_queue.queue_size",
-                self.counted.capacity
+                self.room.capacity
             );
             return Err((batch, Error::rejected(message)));
         }
-        let room = self.counted.room.clone();
-        let permit = if self.settings.block_on_overflow {
-            room.acquire_many_owned(size as u32).await.ok()
-        } else {
-            room.try_acquire_many_owned(size as u32).ok()
+        let claim = match self.settings.block_on_overflow {
+            true => self.room.take(size).await,
+            false => self.room.try_take(size),
         };
-        let sender = self.sender.lock().clone();
-        let (Some(permit), Some(sender)) = (permit, sender.as_ref()) else {
-            let error = match sender {
-                Some(_) => Error::overloaded("sending queue is full"),
-                None => Error::closed("the exporter is stopping"),
+        let Some(claim) = claim else {
+            let error = match self.room.is_closed() {
+                false => Error::overloaded("sending queue is full"),
+                true => Error::closed("the exporter is stopping"),
             };
             return Err((batch, error));
         };
-        let room = Room { queue: self.counted.clone(), permit: Some(permit) };
-        self.counted.report();
-        let sent = sender.send(Queued { batch, _room: room });
-        sent.map_err(|refused| (refused.0.batch, Error::closed("the exporter has stopped")))
+        let claims = Claims::one(claim);
+        match &self.source {
+            Source::Memory { sender, .. } => {
+                let stopped = || Error::closed("the exporter is stopping");
+                let Some(sender) = sender.lock().clone() else { return Err((batch, stopped())) };
+                let sent = sender.send(Queued { batch, claims });
+                sent.map_err(|refused| (refused.0.batch, stopped()))
+            }
+            Source::Log(log) => {
+                let Some(durable) = log.get() else {
+                    return Err((batch, Error::closed("the exporter has not been started")));
+                };
+                durable.offer(batch).await?;
+                // From here on the room belongs to the record.
+                claims.leave_to_log();
+                Ok(())
+            }
+        }
     }
 
-    /// The next batch to send; `None` when closed and empty.
+    /// The next batch to send; `None` when closed and, in memory, empty.
     pub async fn next(&self) -> Option<Queued> {
-        self.receiver.lock().await.recv().await
+        match &self.source {
+            Source::Memory { receiver, .. } => receiver.lock().await.recv().await,
+            Source::Log(log) => log.get()?.next(&self.room).await,
+        }
     }
 
-    /// Takes no more; what is in stays to be sent.
+    /// Takes no more; what is in memory stays to be sent, what is in a log stays there.
     pub fn close(&self) {
-        self.sender.lock().take();
-        self.counted.room.close();
+        self.room.close();
+        match &self.source {
+            Source::Memory { sender, .. } => drop(sender.lock().take()),
+            Source::Log(log) => log.get().into_iter().for_each(Durable::wake),
+        }
     }
 
-    /// What is left after the consumers are gone.
+    /// What is left in memory after the consumers are gone.
     pub fn drain(&self) -> Vec<Queued> {
-        let Ok(mut receiver) = self.receiver.try_lock() else { return Vec::new() };
+        let Source::Memory { receiver, .. } = &self.source else { return Vec::new() };
+        let Ok(mut receiver) = receiver.try_lock() else { return Vec::new() };
         std::iter::from_fn(|| receiver.try_recv().ok()).collect()
     }
 }

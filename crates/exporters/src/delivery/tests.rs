@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+mod batching;
+mod durable;
+mod outages;
+
 use std::collections::VecDeque;
 
 use basics::{BackoffSettings, Clock, Kind};
 use otlp_wire::Signal;
 use pipeline::testing::{Answer, batch, eventually, watched};
-use pipeline::{Budget, Host};
+use pipeline::{Budget, Host, Meta};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -17,16 +21,32 @@ struct Script(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    outcomes: Mutex<VecDeque<Result<Pushed>>>,
-    attempts: Mutex<Vec<(Instant, u64)>>,
+    outcomes: Mutex<VecDeque<Result<Pushed, Unsent>>>,
+    attempts: Mutex<Vec<Attempt>>,
     /// Permits needed for each attempt; `None` = none.
     gate: Option<Semaphore>,
 }
 
+struct Attempt {
+    at: Instant,
+    items: u64,
+    bytes: usize,
+    meta: Arc<Meta>,
+}
+
+/// The labels of the queue's gauges.
+const QUEUE: [(&str, &str); 2] = [("exporter", "test"), ("data_type", "metrics")];
+
 impl Script {
     fn new(outcomes: impl IntoIterator<Item = Result<Pushed>>) -> Self {
-        let outcomes = Mutex::new(outcomes.into_iter().collect());
-        Script(Arc::new(Inner { outcomes, ..Inner::default() }))
+        let script = Script::default();
+        script.parts(outcomes.into_iter().map(|outcome| outcome.map_err(Unsent::from)));
+        script
+    }
+
+    /// The next outcomes.
+    fn parts(&self, outcomes: impl IntoIterator<Item = Result<Pushed, Unsent>>) {
+        self.0.outcomes.lock().extend(outcomes);
     }
 
     fn gated() -> Self {
@@ -40,18 +60,31 @@ impl Script {
     /// Seconds from the first attempt to each.
     fn times(&self) -> Vec<u64> {
         let attempts = self.0.attempts.lock();
-        attempts.iter().map(|(at, _)| (*at - attempts[0].0).as_secs()).collect()
+        attempts.iter().map(|attempt| (attempt.at - attempts[0].at).as_secs()).collect()
     }
 
     fn items(&self) -> Vec<u64> {
-        self.0.attempts.lock().iter().map(|(_, items)| *items).collect()
+        self.0.attempts.lock().iter().map(|attempt| attempt.items).collect()
+    }
+
+    fn bytes(&self) -> Vec<usize> {
+        self.0.attempts.lock().iter().map(|attempt| attempt.bytes).collect()
+    }
+
+    fn metas(&self) -> Vec<Arc<Meta>> {
+        self.0.attempts.lock().iter().map(|attempt| attempt.meta.clone()).collect()
     }
 }
 
 #[async_trait]
 impl Push for Script {
     async fn push(&self, batch: &Batch) -> Result<Pushed> {
-        self.0.attempts.lock().push((Instant::now(), batch.items()));
+        self.push_part(batch).await.map_err(|unsent| unsent.error)
+    }
+
+    async fn push_part(&self, batch: &Batch) -> Result<Pushed, Unsent> {
+        let (at, items, bytes) = (Instant::now(), batch.items(), batch.payload.len());
+        self.0.attempts.lock().push(Attempt { at, items, bytes, meta: batch.meta.clone() });
         if let Some(gate) = &self.0.gate {
             gate.acquire().await.expect("open").forget();
         }
@@ -140,7 +173,7 @@ async fn an_attempt_ends_with_its_timeout_and_is_tried_again() {
 async fn a_full_queue_refuses_or_waits() {
     let one = QueueSettings { size: 2, consumers: 1, ..QueueSettings::default() };
     let (context, script) = (context(), Script::gated());
-    let exporter = Delivery::new(&context, settings(Some(one)), script.clone());
+    let exporter = Delivery::new(&context, settings(Some(one.clone())), script.clone());
     exporter.start().await.expect("starts");
     exporter.export(batch(1)).await.expect("room for two");
     exporter.export(batch(2)).await.expect("room for two");
@@ -170,7 +203,7 @@ async fn queues_count_in_the_unit_they_are_told() {
     for (sizer, size, taken) in
         [(Sizer::Requests, 2, 2), (Sizer::Items, 25, 2), (Sizer::Bytes, 1 << 20, 4)]
     {
-        let queue = QueueSettings { sizer, size, consumers: 1, block_on_overflow: false };
+        let queue = QueueSettings { sizer, size, consumers: 1, ..QueueSettings::default() };
         let exporter = Delivery::new(&context(), settings(Some(queue)), Script::gated());
         let mut outcomes = 0;
         for _ in 0..4 {

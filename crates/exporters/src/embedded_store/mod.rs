@@ -4,8 +4,8 @@
 //! Its pipelines become durable: the runtime appends what they admit to the store's log before it
 //! acknowledges and replays it at start; this exporter only takes what is given into memory. All
 //! signals, pipelines and the query server share one store ([`STORE`] in the host).
-//! What the store refuses (too old, over a limit) is counted by reason and does not fail the batch:
-//! sending it again would change nothing.
+//! What the store refuses (too old, over a limit) is counted by reason, told to the sender as a
+//! partial success, and does not fail the batch: sending it again would change nothing.
 
 mod config;
 mod measure;
@@ -20,7 +20,7 @@ use otlp_wire::Signal;
 use parking_lot::Mutex;
 use pipeline::component::ExporterFactory;
 use pipeline::telemetry::{ExporterMeter, Telemetry};
-use pipeline::{Batch, Context, Exporter};
+use pipeline::{Batch, Context, Delivered, Exporter};
 use store::{IngestReport, Store};
 
 pub use config::Config;
@@ -80,16 +80,24 @@ impl EmbeddedStore {
         self.context.host.shared(STORE, || Ok(Users::default()))
     }
 
-    fn count(&self, signal: Signal, report: &IngestReport) {
+    /// Counts what became of a payload, and says it for the sender.
+    fn count(&self, signal: Signal, report: &IngestReport) -> Delivered {
         self.meter.sent(signal, report.points);
-        let refused = report.rejected.total();
-        if refused == 0 {
-            return;
+        if report.rejected.total() == 0 {
+            return Delivered::default();
         }
+        let mut reasons = Vec::new();
         for (reason, count) in report.rejected.iter() {
             refused_by(self.context.host.telemetry(), reason.name()).add(count);
+            reasons.push(format!("{} ({count})", reason.meaning()));
         }
-        tracing::debug!(refused, "the store refused samples");
+        let message = format!("{}: refused: {}", self.context.id, reasons.join(", "));
+        tracing::debug!(points = report.rejected_points, message, "the store refused samples");
+        // A sample that belongs to no point (`target_info`) is none of the sender's.
+        match report.rejected_points {
+            0 => Delivered::default(),
+            rejected => Delivered { rejected, message },
+        }
     }
 }
 
@@ -118,8 +126,8 @@ impl Exporter for EmbeddedStore {
             return Err(error);
         };
         let report = store.ingest(&batch.payload, batch.meta.received);
-        self.count(batch.signal(), &report);
-        batch.settle(Ok(()));
+        let delivered = self.count(batch.signal(), &report);
+        batch.acks.settle_as(Ok(delivered));
         Ok(())
     }
 

@@ -95,7 +95,9 @@ async fn partial_success_is_success() {
             exporter(kind, backend.address(), json!({"sending_queue": {"enabled": false}}));
         let (batch, answer) = watched(batch(3));
         exporter.export(batch).await.expect("delivered");
-        assert!(matches!(answer.get(), Some(Ok(()))));
+        let told = answer.delivered().expect("answered").expect("delivered");
+        assert_eq!(told.rejected, 2, "{kind}: whoever waits hears it");
+        assert!(told.message.contains("too old"), "{kind}: {told:?}");
         assert_eq!(backend.received().len(), 1, "{kind}: not sent again");
     }
 }

@@ -6,5 +6,6 @@ mod bad_input;
 mod configurations;
 mod crash;
 mod process;
+mod queue;
 mod readmes;
 mod running;

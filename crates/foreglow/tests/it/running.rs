@@ -47,6 +47,36 @@ fn the_built_in_stack_receives_predicts_stores_and_shows() {
 }
 
 #[test]
+fn points_the_store_refuses_are_told_and_the_others_are_kept() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let server = Foreglow::start(folder.path());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
+    let points = [(now, 1), (1, 2), (now + 86_400_000_000_000, 3)]
+        .map(|(time, value)| format!(r#"{{"timeUnixNano":"{time}","asInt":"{value}"}}"#));
+    let body = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"mixed","gauge":{{"dataPoints":[{}]}}}}]}}]}}]}}"#,
+        points.join(",")
+    );
+    let json = [("Content-Type", "application/json")];
+    let answer = post(server.http, "/v1/metrics", &json, body.as_bytes()).expect("an answer");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let told: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+    let partial = &told["partialSuccess"];
+    assert_eq!(partial["rejectedDataPoints"], "2", "{told}");
+    let message = partial["errorMessage"].as_str().expect("a message");
+    assert!(message.contains("too old") && message.contains("future"), "{message}");
+    wait_for("the point that was taken", || {
+        (server.query("mixed")[0]["value"][1] == "1").then_some(())
+    });
+    let own = get(server.metrics, "/metrics").expect("own metrics").body;
+    let dropped = own.lines().find(|line| {
+        line.starts_with("foreglow_ledger_items_total") && line.contains("reason=\"rejected\"")
+    });
+    assert!(dropped.is_some_and(|line| line.ends_with(" 2")), "{dropped:?}");
+    assert!(server.terminate());
+}
+
+#[test]
 fn a_port_in_use_is_named_with_its_owner() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");

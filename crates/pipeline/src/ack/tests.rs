@@ -10,15 +10,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::budget::Budget;
 
-type Heard = Arc<Mutex<Vec<Result<()>>>>;
+type Verdicts = Arc<Mutex<Vec<Result<Delivered>>>>;
 
-fn waiting() -> (Arc<Token>, Heard) {
-    let heard = Heard::default();
+fn waiting() -> (Arc<Token>, Verdicts) {
+    let heard = Verdicts::default();
     let note = heard.clone();
     (Token::new(move |outcome| note.lock().push(outcome)), heard)
 }
 
-fn kinds(heard: &Heard) -> Vec<Option<Kind>> {
+fn kinds(heard: &Verdicts) -> Vec<Option<Kind>> {
     heard.lock().iter().map(|outcome| outcome.as_ref().err().map(Error::kind)).collect()
 }
 
@@ -63,6 +63,46 @@ fn a_failure_that_may_pass_outranks_one_that_will_not() {
         other.settle(Err(errors[order[1]].clone()));
         assert_eq!(kinds(&heard), [Some(Kind::Overloaded)]);
     }
+}
+
+#[test]
+fn rejected_items_add_up_over_parts_but_not_over_copies() {
+    let rejecting = |rejected, message: &str| Ok(Delivered { rejected, message: message.into() });
+    let (one, other) = (Lane::new(), Lane::new());
+    let (token, heard) = waiting();
+    let acks = Acks::one(token);
+    for (lane, rejected, message) in [(one, 2, "old"), (one, 3, "old"), (other, 4, "odd")] {
+        let mut part = acks.clone();
+        part.enter(lane, false);
+        part.settle_as(rejecting(rejected, message));
+    }
+    acks.settle(Ok(()));
+    let told = Delivered { rejected: 5, message: "old; odd".to_owned() };
+    assert_eq!(heard.lock().first().and_then(|v| v.clone().ok()), Some(told.clone()));
+    assert_eq!(told.of(3).rejected, 3);
+}
+
+#[test]
+fn a_failure_outranks_what_was_rejected() {
+    let (token, heard) = waiting();
+    let acks = Acks::one(token);
+    acks.clone().settle_as(Ok(Delivered { rejected: 1, message: "old".to_owned() }));
+    acks.settle(Err(Error::retry("later")));
+    assert!(kinds(&heard)[0].unwrap().is_retryable());
+}
+
+#[test]
+fn a_token_of_the_log_hears_nobody_else() {
+    let (token, mut heard) = Token::pair_of_log();
+    let mut acks = Acks::one(token);
+    let mut with_log = acks.clone();
+    with_log.enter(Lane::new(), true);
+    acks.enter(Lane::new(), false);
+    assert!(acks.is_none());
+    assert!(heard.try_recv().is_err());
+    with_log.settle_as(Ok(Delivered { rejected: 1, message: "old".to_owned() }));
+    assert_eq!(heard.try_recv().map(|verdict| verdict.map(|d| d.rejected).ok()), Ok(Some(1)));
+    acks.settle(Err(Error::retry("nobody hears it")));
 }
 
 #[test]
@@ -117,7 +157,7 @@ proptest! {
     ) {
         const TOKENS: usize = 3;
         let calls: Vec<_> = (0..TOKENS).map(|_| Arc::new(AtomicUsize::new(0))).collect();
-        let answers: Vec<_> = (0..TOKENS).map(|_| Heard::default()).collect();
+        let answers: Vec<_> = (0..TOKENS).map(|_| Verdicts::default()).collect();
         // A holder is its acks and, as the model, the tokens in it.
         let mut holders: Vec<(Acks, Vec<usize>)> = (0..TOKENS)
             .map(|i| {

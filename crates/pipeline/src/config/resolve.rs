@@ -67,13 +67,38 @@ pub(crate) fn resolve(
         }
         ids
     };
-    Plan {
+    let plan = Plan {
         receivers: instances(&used(|pipeline| &pipeline.receivers), &receivers),
         processors: instances(&used(|pipeline| &pipeline.processors), &processors),
         exporters: instances(&used(|pipeline| &pipeline.exporters), &exporters),
         extensions: service_extensions(service, input, &extensions, components, diagnostics),
         telemetry: telemetry(service, diagnostics),
         pipelines,
+    };
+    storages(root, &plan, diagnostics);
+    plan
+}
+
+/// What keeps the queue of an exporter must be an extension that runs.
+fn storages(root: &Node, plan: &Plan, diagnostics: &mut Diagnostics) {
+    let entries = root.get("exporters").map_or(&[][..], Node::entries);
+    let used = entries.iter().filter(|entry| plan.exporter(entry.key.text.trim()).is_some());
+    for entry in used {
+        let queue = entry.value.get("sending_queue");
+        let Some(storage) = queue.and_then(|queue| queue.get("storage")) else { continue };
+        let Some(id) = storage.text().filter(|id| !id.is_empty()) else { continue };
+        let problem = match plan.extensions.iter().find(|extension| &*extension.id == id) {
+            Some(extension) if extension.factory.kind == "file_storage" => continue,
+            Some(_) => "which is not a storage",
+            None => "which is not among service::extensions",
+        };
+        let place = format!("exporters::{}::sending_queue::storage", entry.key.text.trim());
+        let message = format!("{place}: references extension \"{id}\" {problem}");
+        let diagnostic = diagnostics.error(storage.span, message);
+        let known = plan.extensions.iter().map(|extension| &*extension.id);
+        if let Some(meant) = did_you_mean(id, known) {
+            diagnostic.label(format!("did you mean \"{meant}\"?"));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::fanout::{Edge, FanOut};
 use super::passes::{Fused, Member};
 use super::stage::StageNode;
 use super::watch::WatchNode;
+use crate::ack::Lane;
 use crate::component::{
     Consumer, Context, Exporter, Extension, Inlets, Processor, ProcessorFactory, Receiver,
 };
@@ -144,7 +145,13 @@ impl Builder<'_> {
         let edges = pipeline.exporters.iter().map(|id| {
             let exporter = exporters.get(&(id.clone(), pipeline.signal))?.clone();
             let panics = self.panics("exporter", id);
-            Some(Edge { id: id.clone(), exporter, durable: OnceLock::new(), panics })
+            Some(Edge {
+                id: id.clone(),
+                exporter,
+                lane: Lane::new(),
+                durable: OnceLock::new(),
+                panics,
+            })
         });
         // Without one of its exporters there is an error already; the pipeline is not needed then.
         let edges = edges.collect::<Option<Vec<_>>>()?;
@@ -160,6 +167,7 @@ impl Builder<'_> {
         Some(Chain {
             pipeline: pipeline.id.clone(),
             signal: pipeline.signal,
+            lane: Lane::new(),
             links,
             fanout,
             books,

@@ -12,7 +12,7 @@ use super::fanout::FanOut;
 use super::passes::Fused;
 use super::stage::StageNode;
 use super::watch::WatchNode;
-use crate::ack::Token;
+use crate::ack::{Lane, Token};
 use crate::batch::{Batch, Meta};
 use crate::component::Downstream;
 use crate::ledger::{Book, Fate, Reason};
@@ -22,6 +22,8 @@ use crate::telemetry::ProcessorMeter;
 pub(crate) struct Chain {
     pub pipeline: Arc<str>,
     pub signal: Signal,
+    /// Tells what its log's exporter rejects apart from what other pipelines reject.
+    pub lane: Lane,
     pub links: Vec<Link>,
     pub fanout: FanOut,
     pub books: Books,
@@ -115,6 +117,14 @@ impl Chain {
     /// The link at which a batch enters that comes from behind the processor number `after` - 1.
     pub fn link_behind(&self, after: usize) -> usize {
         self.links.partition_point(|link| link.first < after)
+    }
+
+    /// True when no stage holds data back: what enters is through as fast as the machine allows.
+    pub fn passes_at_once(&self) -> bool {
+        self.links.iter().all(|link| match &link.kind {
+            LinkKind::Passes(_) | LinkKind::Watch(_) => true,
+            LinkKind::Stage(stage) => stage.passes_at_once,
+        })
     }
 
     /// True when what is admitted is in a log before it is acknowledged.

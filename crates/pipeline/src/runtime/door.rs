@@ -4,20 +4,28 @@
 //!
 //! The log's group commit and the way through the pipeline overlap; the answer waits for both. In
 //! a durable pipeline only the log's verdict counts for the sender: what exporters without a log
-//! refuse is counted as dropped, since a second attempt would store everything twice.
+//! refuse is counted as dropped, since a second attempt would store everything twice. What the
+//! exporter with the log rejects for good is told if it is known in time: where no stage holds data
+//! back that is before the log has synced, and [`VERDICT_WAIT_MAX`] bounds it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use basics::{Error, Kind, Result};
 use otlp_wire::Signal;
 use segment_log::{Log, Record, Ticket};
+use tokio::sync::oneshot;
 
 use super::chain::Chain;
-use crate::ack::Token;
+use crate::ack::{Delivered, Token};
 use crate::batch::Batch;
 use crate::component::Consumer;
+
+/// Longest wait, once the log has a batch, for what its exporter says about single items. Ten times
+/// what the way through takes; an answer must not wait for more than the log.
+const VERDICT_WAIT_MAX: Duration = Duration::from_millis(20);
 
 /// Where a batch enters.
 #[derive(Clone, Copy)]
@@ -47,21 +55,39 @@ pub(crate) async fn admit(chain: &Arc<Chain>, mut batch: Batch, at: Entrance) ->
         batch.acks.add(in_flight(chain, &batch));
         return chain.run(at.link, batch).await;
     };
-    let waiting = batch.acks.take_waiting();
+    let mut waiting = batch.acks.take_waiting();
+    waiting.enter(chain.lane, true);
     batch.acks.add(in_flight(chain, &batch));
+    let verdict = (!waiting.is_none() && chain.passes_at_once()).then(|| {
+        let (token, verdict) = Token::pair_of_log();
+        batch.acks.add(token);
+        verdict
+    });
     let (through, kept) = tokio::join!(chain.run(at.link, batch), ticket);
     if let Err(error) = through {
         tracing::debug!(pipeline = &*chain.pipeline, %error, "in the log, but not delivered");
     }
-    waiting.settle(kept.clone());
+    match &kept {
+        Ok(()) => waiting.settle_as(Ok(told(verdict).await)),
+        Err(error) => waiting.settle(Err(error.clone())),
+    }
     kept
+}
+
+/// What the exporter with the log says, if it says so in time and does not fail: the log has it all.
+async fn told(verdict: Option<oneshot::Receiver<Result<Delivered>>>) -> Delivered {
+    let Some(verdict) = verdict else { return Delivered::default() };
+    match tokio::time::timeout(VERDICT_WAIT_MAX, verdict).await {
+        Ok(Ok(Ok(delivered))) => delivered,
+        _ => Delivered::default(),
+    }
 }
 
 /// A token that takes `batch` out of what is in flight when its fate is known everywhere.
 pub(crate) fn in_flight(chain: &Chain, batch: &Batch) -> Arc<Token> {
     let (book, items) = (chain.books.of(&batch.meta).clone(), batch.items() as i64);
     book.moving(items);
-    Token::new(move |_| book.moving(-items))
+    Token::of_books(move |_| book.moving(-items))
 }
 
 fn append(log: &Log, chain: &Chain, batch: &Batch, entry: u8) -> Result<Ticket> {

@@ -9,10 +9,10 @@ use futures::FutureExt;
 
 use super::chain::{Books, InHand};
 use super::door::joined;
-use crate::ack::Token;
+use crate::ack::{Lane, Token};
 use crate::batch::Batch;
 use crate::component::Exporter;
-use crate::ledger::Fate;
+use crate::ledger::{Fate, Reason};
 use crate::telemetry::{Counter, Histogram};
 
 pub(crate) struct FanOut {
@@ -27,6 +27,7 @@ pub(crate) struct FanOut {
 pub(crate) struct Edge {
     pub id: Arc<str>,
     pub exporter: Arc<dyn Exporter>,
+    pub lane: Lane,
     /// Set at the start when the exporter has a log.
     pub durable: OnceLock<()>,
     pub panics: Counter,
@@ -41,11 +42,12 @@ impl FanOut {
             if batch.meta.replay && edge.durable.get().is_none() {
                 self.books.replay.at(at, Fate::Filtered, batch.items());
             } else {
-                handed.push((edge, self.for_edge(at, &batch)));
+                handed.push((edge, self.for_edge(at, edge, &batch)));
             }
         }
         hand.taken();
-        let Batch { acks, .. } = batch;
+        let Batch { mut acks, .. } = batch;
+        acks.enter(Lane::default(), false);
         let outcome = match handed.len() {
             1 => {
                 let mut outcome = Ok(());
@@ -67,21 +69,24 @@ impl FanOut {
         outcome
     }
 
-    /// `batch` with a token that tells the books what the exporter number `at` made of it.
-    fn for_edge(&self, at: usize, batch: &Batch) -> Batch {
+    /// `batch` with a token that tells the books what `edge`, number `at`, made of it.
+    fn for_edge(&self, at: usize, edge: &Edge, batch: &Batch) -> Batch {
         let (book, items) = (self.books.of(&batch.meta).clone(), batch.items());
         let (clock, latency) = (self.clock.clone(), self.latency.clone());
         let (received, replay) = (batch.meta.received, batch.meta.replay);
         let mut batch = batch.clone();
-        batch.acks.add(Token::new(move |outcome| match outcome {
-            Ok(()) => {
-                book.at(at, Fate::Delivered, items);
+        batch.acks.add(Token::of_books(move |outcome| match outcome {
+            Ok(delivered) => {
+                let rejected = delivered.of(items).rejected;
+                book.at(at, Fate::Delivered, items - rejected);
+                book.at(at, Fate::Dropped(Reason::Rejected), rejected);
                 if !replay {
                     latency.observe(clock.now().saturating_sub(received) as f64 / 1e9);
                 }
             }
             Err(error) => book.at(at, Fate::Dropped(error.kind().into()), items),
         }));
+        batch.acks.enter(edge.lane, edge.durable.get().is_some());
         batch
     }
 }

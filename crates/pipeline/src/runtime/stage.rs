@@ -45,6 +45,8 @@ type Rebuild = Box<dyn Fn() -> Result<Box<dyn Stage>> + Send + Sync>;
 /// One stage of one pipeline.
 pub(crate) struct StageNode {
     pub id: Arc<str>,
+    /// As its stage says of itself.
+    pub passes_at_once: bool,
     queue: mpsc::Sender<Queued>,
     idle: Mutex<Option<Idle>>,
     rebuild: Rebuild,
@@ -71,6 +73,7 @@ impl StageNode {
         let (queue, inbox) = mpsc::channel(STAGE_QUEUE_BATCHES);
         StageNode {
             id,
+            passes_at_once: stage.passes_at_once(),
             queue,
             idle: Mutex::new(Some((inbox, stage))),
             rebuild,

@@ -354,12 +354,25 @@ impl ExporterMeter {
     }
 }
 
-/// `otelcol_exporter_queue_{size,capacity}` and `otelcol_exporter_in_flight_requests`.
+/// `otelcol_exporter_queue_{size,capacity,batch_send_size[_bytes]}` and
+/// `otelcol_exporter_in_flight_requests`.
 #[derive(Clone)]
 pub struct QueueMeter {
     size: Gauge,
     in_flight: Gauge,
+    sent_items: Histogram,
+    sent_bytes: Histogram,
 }
+
+/// Bounds for items of a request, the collector's.
+const REQUEST_ITEMS: &[f64] = &[
+    10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1e3, 2e3, 3e3, 4e3, 5e3, 6e3, 7e3, 8e3,
+    9e3, 1e4, 2e4, 3e4, 5e4, 1e5,
+];
+
+/// Bounds for bytes of a request: the collector's, thinned out.
+const REQUEST_BYTES: &[f64] =
+    &[100.0, 500.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 9e6];
 
 impl QueueMeter {
     /// For the queue of `capacity` (in units of its sizer) of the exporter `id` for `signal`.
@@ -383,7 +396,25 @@ impl QueueMeter {
                 "Requests sent and not yet answered.",
                 &labels,
             ),
+            sent_items: telemetry.histogram(
+                "otelcol_exporter_queue_batch_send_size",
+                "Items of the requests sent from the queue.",
+                &labels,
+                REQUEST_ITEMS,
+            ),
+            sent_bytes: telemetry.histogram(
+                "otelcol_exporter_queue_batch_send_size_bytes",
+                "Bytes of the requests sent from the queue.",
+                &labels,
+                REQUEST_BYTES,
+            ),
         }
+    }
+
+    /// A request of `items` and `bytes` leaves the queue.
+    pub fn sends(&self, items: u64, bytes: usize) {
+        self.sent_items.observe(items as f64);
+        self.sent_bytes.observe(bytes as f64);
     }
 
     /// What the queue holds now.

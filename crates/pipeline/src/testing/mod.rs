@@ -22,7 +22,7 @@ pub use blueprint::{Blueprint, Made, TestReceiver};
 pub use outlet::{Rest, outlet};
 pub use recorder::Recorder;
 
-use crate::ack::{Acks, Token};
+use crate::ack::{Acks, Delivered, Token};
 use crate::batch::{Batch, Meta};
 use crate::component::Context;
 
@@ -102,7 +102,7 @@ pub fn context(id: &str, signal: Signal, clock: &basics::Clock) -> Context {
 
 /// What was answered to one batch, and how often.
 #[derive(Clone, Default)]
-pub struct Answer(Arc<Mutex<Vec<Result<()>>>>);
+pub struct Answer(Arc<Mutex<Vec<Result<Delivered>>>>);
 
 impl Answer {
     /// Acks that note the answer here.
@@ -116,6 +116,14 @@ impl Answer {
     /// # Panics
     /// When there was more than one.
     pub fn get(&self) -> Option<Result<()>> {
+        self.delivered().map(|answer| answer.map(drop))
+    }
+
+    /// As [`Answer::get`], with what was rejected.
+    ///
+    /// # Panics
+    /// When there was more than one.
+    pub fn delivered(&self) -> Option<Result<Delivered>> {
         let answers = self.0.lock();
         assert!(answers.len() <= 1, "answered {} times", answers.len());
         answers.first().cloned()

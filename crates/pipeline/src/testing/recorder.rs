@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use segment_log::Log;
 use tokio::sync::Semaphore;
 
-use crate::ack::Acks;
+use crate::ack::{Acks, Delivered};
 use crate::batch::Batch;
 use crate::component::Exporter;
 
@@ -25,6 +25,8 @@ struct State {
     batches: Vec<Batch>,
     events: Vec<&'static str>,
     failure: Option<Error>,
+    /// What it says of each batch it takes.
+    verdict: Delivered,
     start_failure: Option<Error>,
     panics: bool,
 }
@@ -48,6 +50,11 @@ impl Recorder {
     /// From now on it refuses with `failure` (`None`: takes again).
     pub fn fail(&self, failure: Option<Error>) {
         self.state.lock().failure = failure;
+    }
+
+    /// From now on it takes all but `verdict.rejected` items of each batch, and says so.
+    pub fn reject(&self, verdict: Delivered) {
+        self.state.lock().verdict = verdict;
     }
 
     /// Its start will fail.
@@ -98,9 +105,9 @@ impl Exporter for Recorder {
         if let Ok(pass) = self.gate.acquire().await {
             pass.forget();
         }
-        let (failure, panics) = {
+        let (failure, panics, verdict) = {
             let state = self.state.lock();
-            (state.failure.clone(), state.panics)
+            (state.failure.clone(), state.panics, state.verdict.clone())
         };
         assert!(!panics, "told to panic");
         let outcome = failure.map_or(Ok(()), Err);
@@ -108,7 +115,7 @@ impl Exporter for Recorder {
         if outcome.is_ok() {
             self.state.lock().batches.push(batch);
         }
-        acks.settle(outcome.clone());
+        acks.settle_as(outcome.clone().map(|()| verdict));
         outcome
     }
 

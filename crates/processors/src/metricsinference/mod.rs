@@ -278,6 +278,10 @@ impl Stage for Inference {
         Ok(())
     }
 
+    fn passes_at_once(&self) -> bool {
+        true
+    }
+
     async fn finish(&mut self, _out: &Outlet) -> Result<()> {
         self.finish_remote().await;
         Ok(())

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use otlp_wire::{Payload, Signal};
 use pipeline::telemetry::ReceiverMeter;
-use pipeline::{Acks, Batch, Budget, Encoded, Encoding, Inlets, Meta, Permit};
+use pipeline::{Acks, Batch, Budget, Delivered, Encoded, Encoding, Inlets, Meta, Permit, Token};
 
 use crate::net::inflate::{InflateError, inflate};
 
@@ -50,18 +50,19 @@ impl From<Error> for Refusal {
 
 impl Door {
     /// Takes one request to its pipeline; an empty one succeeds without the pipeline seeing it.
+    /// What is known by then to be rejected for good comes back.
     pub async fn take(
         &self,
         request: Request<'_>,
         mut permit: Permit,
         meter: &ReceiverMeter,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Delivered, Refusal> {
         let Some(inlet) = self.inlets.of(request.signal) else {
             return Err(Error::invalid("no pipeline receives this signal").into());
         };
         let (payload, encoded) = decode(&request, &mut permit)?;
         if payload.items() == 0 {
-            return Ok(());
+            return Ok(Delivered::default());
         }
         let meta = Meta {
             received: self.clock.now(),
@@ -69,11 +70,17 @@ impl Door {
             headers: request.headers.map(kept_headers).unwrap_or_default(),
             ..Meta::default()
         };
-        let batch = Batch { payload, encoded, meta: Arc::new(meta), acks: Acks::none() };
+        let (token, mut verdict) = Token::pair();
+        let batch = Batch { payload, encoded, meta: Arc::new(meta), acks: Acks::one(token) };
         let items = batch.items();
         let outcome = inlet.consume(batch.holding(permit)).await;
         meter.outcome(request.signal, items, &outcome);
-        Ok(outcome?)
+        outcome?;
+        // Not there yet: it lies in a queue, and what becomes of it is for the exporter to tell.
+        match verdict.try_recv() {
+            Ok(Ok(delivered)) => Ok(delivered.of(items)),
+            _ => Ok(Delivered::default()),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use otlp_wire::Signal;
 use pipeline::telemetry::ReceiverMeter;
 
 use super::door::{self, Door, Refusal};
-use super::status::{SUCCESS_PROTO, Status, code};
+use super::status::{self, Status, code};
 use crate::net::body::{self, BodyError};
 use crate::net::inflate;
 
@@ -61,7 +61,7 @@ pub(crate) async fn call(
         return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     match export(&door, &service, peer, request).await {
-        Ok(()) => success(),
+        Ok(message) => success(&message),
         Err(status) => failure(&status),
     }
 }
@@ -71,7 +71,7 @@ async fn export(
     service: &Service,
     peer: SocketAddr,
     request: Request<Incoming>,
-) -> Result<(), Status> {
+) -> Result<Bytes, Status> {
     let Some(signal) = signal_of(request.uri().path()).filter(|s| door.inlets.of(*s).is_some())
     else {
         let message = format!("unknown service or no pipeline for it: {}", request.uri().path());
@@ -111,7 +111,9 @@ async fn export(
         peer,
         headers: service.include_metadata.then_some(&parts.headers),
     };
-    door.take(request, permit, &service.meter).await.map_err(|refusal| Status::from(&refusal))
+    let taken = door.take(request, permit, &service.meter).await;
+    let delivered = taken.map_err(|refusal| Status::from(&refusal))?;
+    Ok(status::success(signal, &delivered, false))
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -179,11 +181,11 @@ fn body_status(error: &BodyError, limit: usize) -> Status {
     }
 }
 
-fn success() -> Response<Unary> {
-    let mut message = BytesMut::with_capacity(PREFIX + SUCCESS_PROTO.len());
+fn success(answer_bytes: &[u8]) -> Response<Unary> {
+    let mut message = BytesMut::with_capacity(PREFIX + answer_bytes.len());
     message.put_u8(0);
-    message.put_u32(SUCCESS_PROTO.len() as u32);
-    message.put_slice(SUCCESS_PROTO);
+    message.put_u32(answer_bytes.len() as u32);
+    message.put_slice(answer_bytes);
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(STATUS, HeaderValue::from_static("0"));
     answer(Unary { message: Some(message.freeze()), trailers: Some(trailers) })

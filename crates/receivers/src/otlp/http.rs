@@ -18,7 +18,7 @@ use pipeline::telemetry::ReceiverMeter;
 
 use super::cors::Cors;
 use super::door::{self, Door, Refusal};
-use super::status::{SUCCESS_JSON, SUCCESS_PROTO, Status};
+use super::status::{self, Status};
 use crate::net::body::{self, BodyError};
 use crate::net::inflate;
 
@@ -86,7 +86,7 @@ async fn answer(
         return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
     };
     match export(door, service, peer, signal, json, request).await {
-        Ok(()) => otlp(StatusCode::OK, json, if json { SUCCESS_JSON } else { SUCCESS_PROTO }),
+        Ok(body) => otlp(StatusCode::OK, json, body),
         Err(status) => refused(&status, json),
     }
 }
@@ -98,7 +98,7 @@ async fn export(
     signal: Signal,
     json: bool,
     request: Request<Incoming>,
-) -> Result<(), Status> {
+) -> Result<Bytes, Status> {
     let (parts, stream) = request.into_parts();
     let named = parts.headers.get(CONTENT_ENCODING).map_or("", |v| v.to_str().unwrap_or("?"));
     let encoding = inflate::from_name(named)
@@ -114,7 +114,9 @@ async fn export(
         peer,
         headers: service.include_metadata.then_some(&parts.headers),
     };
-    door.take(request, permit, &service.meter).await.map_err(|refusal| Status::from(&refusal))
+    let taken = door.take(request, permit, &service.meter).await;
+    let delivered = taken.map_err(|refusal| Status::from(&refusal))?;
+    Ok(status::success(signal, &delivered, json))
 }
 
 /// True for JSON, false for protobuf; parameters do not matter.

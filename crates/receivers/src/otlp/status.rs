@@ -4,6 +4,9 @@
 use std::time::Duration;
 
 use basics::{Error, Kind};
+use bytes::Bytes;
+use otlp_wire::Signal;
+use pipeline::Delivered;
 
 use super::door::Refusal;
 
@@ -25,10 +28,53 @@ pub(crate) struct Status {
     pub retry_after: Option<Duration>,
 }
 
+/// What a client is asked to wait when a queue or the memory is full: a queue that is full of what
+/// arrived within a second has room again after one; without it clients come back at once.
+const OVERLOAD_WAIT: Duration = Duration::from_secs(1);
+
 /// `Export*ServiceResponse { partial_success {} }`, byte for byte what the collector sends.
-pub(crate) const SUCCESS_PROTO: &[u8] = &[0x0a, 0x00];
+const SUCCESS_PROTO: &[u8] = &[0x0a, 0x00];
 /// The same in JSON.
-pub(crate) const SUCCESS_JSON: &[u8] = br#"{"partialSuccess":{}}"#;
+const SUCCESS_JSON: &[u8] = br#"{"partialSuccess":{}}"#;
+
+/// The answer to a request that was taken, with what was rejected of it.
+pub(crate) fn success(signal: Signal, delivered: &Delivered, json: bool) -> Bytes {
+    match (delivered.is_whole(), json) {
+        (true, true) => Bytes::from_static(SUCCESS_JSON),
+        (true, false) => Bytes::from_static(SUCCESS_PROTO),
+        (false, true) => partial_json(signal, delivered).into(),
+        (false, false) => partial_proto(delivered).into(),
+    }
+}
+
+fn partial_proto(delivered: &Delivered) -> Vec<u8> {
+    let mut partial = Vec::with_capacity(delivered.message.len() + 16);
+    field_varint(&mut partial, 1, delivered.rejected);
+    if !delivered.message.is_empty() {
+        field_bytes(&mut partial, 2, delivered.message.as_bytes());
+    }
+    let mut out = Vec::with_capacity(partial.len() + 4);
+    field_bytes(&mut out, 1, &partial);
+    out
+}
+
+fn partial_json(signal: Signal, delivered: &Delivered) -> Vec<u8> {
+    let what = match signal {
+        Signal::Traces => "rejectedSpans",
+        Signal::Metrics => "rejectedDataPoints",
+        Signal::Logs => "rejectedLogRecords",
+    };
+    let mut fields = Vec::new();
+    if delivered.rejected > 0 {
+        fields.push(format!("\"{what}\":\"{}\"", delivered.rejected));
+    }
+    if !delivered.message.is_empty() {
+        let mut text = Vec::new();
+        json_string(&mut text, &delivered.message);
+        fields.push(format!("\"errorMessage\":{}", String::from_utf8_lossy(&text)));
+    }
+    format!("{{\"partialSuccess\":{{{}}}}}", fields.join(",")).into_bytes()
+}
 
 impl Status {
     /// A request that is wrong in itself.
@@ -70,6 +116,7 @@ impl From<&Error> for Status {
     fn from(error: &Error) -> Self {
         let retry_after = match error.kind() {
             Kind::Retry { after } => after,
+            Kind::Overloaded => Some(OVERLOAD_WAIT),
             _ => None,
         };
         Status {
@@ -151,6 +198,28 @@ mod tests {
         let status = Status::invalid("bad \"x\"\n");
         assert_eq!(status.to_json(), br#"{"code":3,"message":"bad \"x\"\u000a"}"#);
         assert_eq!(status.to_proto(), b"\x08\x03\x12\x08bad \"x\"\n");
+    }
+
+    #[test]
+    fn what_was_rejected_reads_the_same_in_both_encodings() {
+        let whole = Delivered::default();
+        assert_eq!(success(Signal::Logs, &whole, false), SUCCESS_PROTO);
+        assert_eq!(success(Signal::Logs, &whole, true), SUCCESS_JSON);
+        let part = Delivered { rejected: 3, message: "too \"old\"".to_owned() };
+        assert_eq!(
+            success(Signal::Metrics, &part, false),
+            &b"\x0a\x0d\x08\x03\x12\x09too \"old\""[..]
+        );
+        for (signal, name) in [
+            (Signal::Traces, "rejectedSpans"),
+            (Signal::Metrics, "rejectedDataPoints"),
+            (Signal::Logs, "rejectedLogRecords"),
+        ] {
+            let json: serde_json::Value =
+                serde_json::from_slice(&success(signal, &part, true)).expect("JSON");
+            assert_eq!(json["partialSuccess"][name], "3");
+            assert_eq!(json["partialSuccess"]["errorMessage"], "too \"old\"");
+        }
     }
 
     #[test]

@@ -204,9 +204,10 @@ impl Point {
     }
 
     fn fill(&mut self, content: Content) -> bool {
-        let free = matches!(self.content, Content::Nothing);
-        // A series that ended under one text goes on under another.
-        if free || matches!(self.content, Content::Stale) {
+        let free = matches!(self.content, Content::Nothing | Content::Stale);
+        // Of series that relabelling made one the last wins, as in the Collector; one that ended
+        // under one text goes on under another.
+        if free || !matches!(content, Content::Stale) {
             self.content = content;
         }
         free

@@ -295,7 +295,9 @@ impl Target {
                 let place = self.find_place(sample.series)?;
                 let (round, generation) = (self.round, self.generation);
                 let before = self.series.get(sample.series);
-                counts.added += usize::from(before.is_none() && place.is_some());
+                let limit = self.rules.sample_limit;
+                let within = limit == 0 || counts.kept < limit;
+                counts.added += usize::from(before.is_none() && place.is_some() && within);
                 let (tracked, native) = before.map_or((false, false), |b| (b.tracked, b.native));
                 let fresh = Series { round, generation, sent: 0, tracked, native, place };
                 self.series.insert(sample.series.into(), fresh);
@@ -527,7 +529,9 @@ impl Target {
 
     fn report(&self, time: u64, values: &[(&str, &str, &str, Option<f64>)], out: &mut Metrics) {
         for (name, unit, help, value) in values {
-            out.metadata(|attrs| attrs.str("prometheus.type", "gauge"));
+            // What the Collector has a description of, it knows the type of.
+            let kind = if help.is_empty() && value.is_some() { "unknown" } else { "gauge" };
+            out.metadata(|attrs| attrs.str("prometheus.type", kind));
             let attrs = |attrs: &mut AttrWriter<'_>| attrs.copy(self.own.attrs());
             out.gauge(name, unit, help, |points| match value {
                 Some(value) => points.double(time, *value, attrs),

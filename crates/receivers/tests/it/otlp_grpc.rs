@@ -3,7 +3,7 @@
 
 use basics::{Error, Kind};
 use otlp_wire::{Payload, Signal};
-use pipeline::{Encoding, Receiver};
+use pipeline::{Delivered, Encoding, Receiver};
 use prost::Message;
 use testkit::proto::collector::logs::v1::ExportLogsServiceRequest;
 use testkit::proto::collector::logs::v1::logs_service_client::LogsServiceClient;
@@ -46,6 +46,19 @@ async fn export(
         Signal::Metrics => call!(MetricsServiceClient, ExportMetricsServiceRequest),
         Signal::Logs => call!(LogsServiceClient, ExportLogsServiceRequest),
     }
+}
+
+#[tokio::test]
+async fn what_was_rejected_for_good_is_a_partial_success() {
+    let running = start(config("", "")).await;
+    *running.capture.verdict.lock() = Delivered { rejected: 2, message: "too old".to_owned() };
+    let payload = testkit::otlp::payload(Signal::Metrics, 5);
+    let request = ExportMetricsServiceRequest::decode(payload.bytes().clone()).expect("valid");
+    let mut client = MetricsServiceClient::new(channel(&running).await);
+    let answer = client.export(request).await.expect("taken").into_inner();
+    let partial = answer.partial_success.expect("partial success");
+    assert_eq!((partial.rejected_data_points, &*partial.error_message), (2, "too old"));
+    running.receiver.stop().await.expect("stops");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use basics::{Error, Kind};
 use otlp_wire::Signal;
-use pipeline::Receiver;
+use pipeline::{Delivered, Receiver};
 
 use crate::support::{config, gzip, send, start};
 
@@ -54,6 +54,21 @@ async fn json_is_the_same_telemetry() {
     let span = scope.spans().next().expect("one");
     assert_eq!((span.name(), span.start(), span.end()), ("x", 1, 2));
     assert_eq!(span.trace_id().map(|id| id[0]), Some(0x5b));
+}
+
+#[tokio::test]
+async fn what_was_rejected_for_good_is_a_partial_success() {
+    let running = start(config("", "")).await;
+    *running.capture.verdict.lock() = Delivered { rejected: 2, message: "too old".to_owned() };
+    let plain = testkit::otlp::payload(Signal::Metrics, 5).bytes().clone();
+    let answer = send("POST", running.http, "/v1/metrics", &[PROTO], plain).await;
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"\x0a\x0b\x08\x02\x12\x07too old"[..]));
+    let log = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1"}]}]}]}"#;
+    let answer = send("POST", running.http, "/v1/logs", &[JSON], log).await;
+    let told = r#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too old"}}"#;
+    // One record was sent, so not two can have been rejected.
+    assert_eq!((answer.status, &answer.body[..]), (200, told.as_bytes()));
+    running.receiver.stop().await.expect("stops");
 }
 
 #[tokio::test]
@@ -167,7 +182,7 @@ async fn a_refusal_says_when_to_come_back() {
     let running = start(config("", "")).await;
     let after = Some(Duration::from_millis(2500));
     for (error, status, retry_after) in [
-        (Error::overloaded("full"), 503, ""),
+        (Error::overloaded("full"), 503, "1"),
         (Error::new(Kind::Retry { after }, "later"), 503, "3"),
         (Error::rejected("no"), 500, ""),
         (Error::invalid("wrong"), 400, ""),

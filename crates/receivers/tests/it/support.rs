@@ -13,7 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use otlp_wire::Signal;
 use parking_lot::Mutex;
-use pipeline::{Batch, Budget, Consumer, Context, Host, Inlets, Receiver};
+use pipeline::{Batch, Budget, Consumer, Context, Delivered, Host, Inlets, Receiver};
 use receivers::otlp::{Config, Otlp};
 
 /// Keeps batches; answers with `refuse` if set.
@@ -21,6 +21,8 @@ use receivers::otlp::{Config, Otlp};
 pub struct Capture {
     pub batches: Mutex<Vec<Batch>>,
     pub refuse: Mutex<Option<Error>>,
+    /// What it says of a batch it takes.
+    pub verdict: Mutex<Delivered>,
 }
 
 #[async_trait]
@@ -28,7 +30,8 @@ impl Consumer for Capture {
     async fn consume(&self, mut batch: Batch) -> Result<()> {
         let outcome = self.refuse.lock().clone().map_or(Ok(()), Err);
         let acks = std::mem::replace(&mut batch.acks, pipeline::Acks::none());
-        acks.settle(outcome.clone());
+        let verdict = self.verdict.lock().clone();
+        acks.settle_as(outcome.clone().map(|()| verdict));
         if outcome.is_ok() {
             self.batches.lock().push(batch);
         }

@@ -29,6 +29,8 @@ pub(super) struct SeriesRef {
 #[derive(Debug)]
 struct Pending {
     slot: u32,
+    /// Number of the point it belongs to, within the resource.
+    point: u32,
     time_ms: i64,
     value: Value,
 }
@@ -63,8 +65,8 @@ impl Door {
         received: UnixNano,
     ) -> IngestReport {
         let times = Times::around(received, &head.options);
-        let mut entering =
-            Entering { head, times, pending: &mut self.pending, refused: Refused::default() };
+        let refusals = Refusals::default();
+        let mut entering = Entering { head, times, pending: &mut self.pending, point: 0, refusals };
         let mut translated = Report::default();
         self.translator.translate_resource(resource, &mut entering, &mut translated);
         let mut report = IngestReport {
@@ -73,7 +75,8 @@ impl Door {
             rejected: translated.refused,
             ..IngestReport::default()
         };
-        report.rejected.merge(&entering.refused);
+        let (points, mut refusals) = (entering.point, entering.refusals);
+        let unseen = translated.refused.total() - refusals.untranslated;
         let window_ms = head.options.out_of_order.as_millis() as i64;
         for (number, pending) in self.pending.iter_mut().enumerate() {
             if pending.is_empty() {
@@ -82,9 +85,12 @@ impl Door {
             let mut shard = head.shards[number].write();
             for sample in pending.drain(..) {
                 let series = shard.slot(sample.slot as usize);
-                count(&mut report, append(series, sample, window_ms));
+                let point = sample.point;
+                count(&mut report, &mut refusals, append(series, sample, window_ms), point);
             }
         }
+        report.rejected.merge(&refusals.samples);
+        report.rejected_points = unseen + refusals.points_below(points);
         head.samples.fetch_add(report.accepted, Ordering::Relaxed);
         report
     }
@@ -102,7 +108,7 @@ fn append(series: &mut Series, sample: Pending, window_ms: i64) -> Appended {
     }
 }
 
-fn count(report: &mut IngestReport, appended: Appended) {
+fn count(report: &mut IngestReport, refusals: &mut Refusals, appended: Appended, point: u32) {
     match appended {
         Appended::InOrder => report.accepted += 1,
         Appended::OutOfOrder => {
@@ -110,8 +116,8 @@ fn count(report: &mut IngestReport, appended: Appended) {
             report.out_of_order += 1;
         }
         Appended::Duplicate => report.duplicates += 1,
-        Appended::Conflict => report.rejected.add(Refusal::Conflict, 1),
-        Appended::TooOld => report.rejected.add(Refusal::TooOld, 1),
+        Appended::Conflict => refusals.add(Refusal::Conflict, point),
+        Appended::TooOld => refusals.add(Refusal::TooOld, point),
     }
 }
 
@@ -145,21 +151,48 @@ impl Times {
     }
 }
 
+/// What was refused of one resource.
+#[derive(Default)]
+struct Refusals {
+    samples: Refused,
+    /// Points of which something was refused; one may be here several times.
+    points: Vec<u32>,
+    /// Points the translation refused after it had begun with them.
+    untranslated: u64,
+}
+
+impl Refusals {
+    fn add(&mut self, reason: Refusal, point: u32) {
+        self.samples.add(reason, 1);
+        self.points.push(point);
+    }
+
+    /// How many points are concerned; what has no point (`target_info`) has the number `end`.
+    fn points_below(mut self, end: u32) -> u64 {
+        self.points.sort_unstable();
+        self.points.dedup();
+        self.points.partition_point(|point| *point < end) as u64
+    }
+}
+
 /// The sink of one resource's translation.
 struct Entering<'e> {
     head: &'e Head,
     times: Times,
     pending: &'e mut [Vec<Pending>; SHARDS],
-    refused: Refused,
+    /// Number of the point under way.
+    point: u32,
+    refusals: Refusals,
 }
 
 impl Entering<'_> {
     fn push(&mut self, series: SeriesRef, time_ms: i64, value: Value) {
         match self.times.check(time_ms, series.forecast) {
-            Err(reason) => self.refused.add(reason, 1),
+            Err(reason) => self.refusals.add(reason, self.point),
             Ok(()) => {
+                let point = self.point;
                 let (shard, slot) = (series.id as usize % SHARDS, series.id / SHARDS as u32);
-                self.pending[shard].push(Pending { slot, time_ms, value });
+                self.pending[shard].push(Pending { slot, point, time_ms, value });
             }
         }
     }
@@ -194,6 +227,14 @@ impl Sink for Entering<'_> {
     fn sample(&mut self, series: &SeriesRef, stamp: Stamp, value: f64) {
         let value = if stamp.delta { Value::Delta(value) } else { Value::Sample(value) };
         self.push(*series, stamp.time_ms, value);
+    }
+
+    fn point(&mut self, outcome: Result<(), Refusal>) {
+        if outcome.is_err() {
+            self.refusals.untranslated += 1;
+            self.refusals.points.push(self.point);
+        }
+        self.point += 1;
     }
 
     fn histogram(&mut self, series: &SeriesRef, stamp: Stamp, histogram: NativeHistogram) {

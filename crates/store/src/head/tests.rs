@@ -215,6 +215,32 @@ fn times_out_of_bounds_are_refused_but_forecasts_may_lie_ahead() {
 }
 
 #[test]
+fn a_histogram_point_is_one_rejected_point_however_many_samples_it_is() {
+    let head = head(HeadOptions::default());
+    let send = |times: &[i64]| {
+        let mut w = Metrics::new();
+        w.histogram("h", "", "", Temporality::Cumulative, |p| {
+            for time in times {
+                let bounds = [1.0, 2.0];
+                let (explicit_bounds, bucket_counts) = (&bounds[..], &[1, 2, 3][..]);
+                let sum = Some(9.0);
+                let value =
+                    Histogram { count: 6, sum, explicit_bounds, bucket_counts, ..<_>::default() };
+                p.histogram(*time as u64 * MS, &value, |_| ());
+            }
+        });
+        head.ingest(&w.finish(), NOW)
+    };
+    let report = send(&[NOW_MS, 0, NOW_MS + 3_600_000]);
+    assert_eq!((report.points, report.rejected_points), (3, 2));
+    // The buckets, sum and count of two points; `target_info` goes with the newest time.
+    assert!(report.rejected.total() >= 10, "{report:?}");
+    assert_eq!(send(&[NOW_MS]).rejected_points, 0);
+    let unknown = gauge(&head, "", &[(NOW_MS, 1.0), (NOW_MS + 1, 2.0)], &[]);
+    assert_eq!(unknown.rejected_points, 2, "{unknown:?}");
+}
+
+#[test]
 fn deltas_add_up_and_late_ones_are_refused() {
     let head = head(HeadOptions::default());
     let send = |time: i64, value: i64| {

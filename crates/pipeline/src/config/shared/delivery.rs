@@ -94,7 +94,7 @@ pub struct SendingQueue {
     pub block_on_overflow: bool,
     /// True: the caller waits until its request is delivered.
     pub wait_for_result: bool,
-    /// Set: what is queued survives a restart (in the pipeline's log).
+    /// Set: what is queued survives a restart, in the extension (`file_storage`) with this id.
     pub storage: Option<String>,
     /// Set: requests are merged before they are sent.
     pub batch: Option<QueueBatch>,
@@ -127,13 +127,23 @@ pub struct QueueBatch {
     pub max_size: u64,
     /// Unit; `None` = the queue's if that is not requests, else items.
     pub sizer: Option<Sizer>,
-    partition: Partition,
+    /// What keeps requests apart.
+    pub partition: Partition,
 }
 
+/// `sending_queue.batch.partition`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-struct Partition {
-    metadata_keys: Vec<String>,
+pub struct Partition {
+    /// Request headers (of receivers with `include_metadata`) whose values keep requests apart.
+    pub metadata_keys: Vec<String>,
+}
+
+impl Partition {
+    /// The headers as requests have them: in lower case.
+    pub fn names(&self) -> Vec<String> {
+        self.metadata_keys.iter().map(|key| key.to_ascii_lowercase()).collect()
+    }
 }
 
 impl Default for QueueBatch {
@@ -187,8 +197,11 @@ impl QueueBatch {
         {
             at.error("min_size", "`min_size` must be less than or equal to `queue_size`");
         }
-        if !self.partition.metadata_keys.is_empty() {
-            at.error("partition", "`partition` is not supported yet; remove this key");
+        let names = self.partition.names();
+        if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+            let message =
+                format!("duplicate entry in metadata_keys: \"{}\" (case-insensitive)", twice.1);
+            at.key("partition").error("metadata_keys", message);
         }
     }
 }

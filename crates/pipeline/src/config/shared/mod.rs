@@ -13,7 +13,7 @@ mod headers;
 mod http;
 mod tls;
 
-pub use delivery::{QueueBatch, Retry, SendingQueue, Sizer};
+pub use delivery::{Partition, QueueBatch, Retry, SendingQueue, Sizer};
 pub use grpc::{GrpcClient, GrpcServer, Keepalive, ServerKeepalive};
 pub use headers::Headers;
 pub use http::{Compression, Cors, HttpClient, HttpServer};

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use segment_log::{Durability, Full, Log, Options};
 
 use super::*;
+use crate::ack::Delivered;
 use crate::batch::{Batch, Meta};
 use crate::component::{Context, Outlet, Processor, Stage, Watch};
 use crate::testing::{Blueprint, Recorder, TestReceiver, batch, payload, watched};
@@ -141,6 +142,49 @@ async fn a_stage_that_keeps_data_delays_no_acknowledgement() {
     running.stop(DEADLINE).await.unwrap();
     assert_eq!(store.items(), 8);
     settled(&host, &["metrics"]).await;
+}
+
+/// Sends on what it gets at once, and says so or not.
+struct Through {
+    at_once: bool,
+}
+
+#[async_trait]
+impl Stage for Through {
+    async fn take(&mut self, batch: Batch, out: &Outlet) -> Result<()> {
+        out.forward(batch).await
+    }
+    fn passes_at_once(&self) -> bool {
+        self.at_once
+    }
+}
+
+#[tokio::test]
+async fn what_the_exporter_with_the_log_rejects_is_told_if_nothing_holds_it_back() {
+    for (at_once, told) in [(true, 2), (false, 0)] {
+        let (disk, host, input) = (TestFiles::new(), host(), TestReceiver::new());
+        let (store, other) = (Recorder::durable(open(&disk, Options::default())), Recorder::new());
+        store.reject(Delivered { rejected: 2, message: "too old".to_owned() });
+        // What becomes of it at an exporter without a log is none of the sender's, nor its time.
+        other.hold();
+        let made = Blueprint::new()
+            .receiver("in", &input)
+            .processor("through", move |_| Ok(Processor::Stage(Box::new(Through { at_once }))))
+            .exporter("store", store.clone())
+            .exporter("other", other.clone())
+            .pipeline("metrics", &["in"], &["through"], &["store", "other"]);
+        let running = start(made.plan(), &host).await.unwrap();
+        let (batch, answer) = watched(batch(8));
+        input.send(batch).await.unwrap();
+        let delivered = answer.delivered().unwrap().unwrap();
+        assert_eq!(delivered.rejected, told, "at once: {at_once}");
+        other.let_through(1);
+        running.stop(DEADLINE).await.unwrap();
+        settled(&host, &["metrics"]).await;
+        let rejected = Fate::Dropped(crate::ledger::Reason::Rejected);
+        assert_eq!(count(&host, "metrics", "store", rejected), 2);
+        assert_eq!(count(&host, "metrics", "other", Fate::Delivered), 8);
+    }
 }
 
 /// Makes one point named by its place for each batch it sees, at once when it runs.

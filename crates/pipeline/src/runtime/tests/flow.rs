@@ -5,6 +5,7 @@ use basics::{Error, Kind};
 use otlp_wire::Signal;
 
 use super::*;
+use crate::ack::Delivered;
 use crate::batch::Batch;
 use crate::ledger::Reason;
 use crate::testing::{Blueprint, Recorder, TestReceiver, batch, payload, watched};
@@ -160,6 +161,34 @@ async fn the_time_from_receipt_to_delivery_is_measured_and_the_ledger_is_shown()
         "foreglow_ledger_in_flight_items{pipeline=\"metrics\"} 0\n",
     ] {
         assert!(page.contains(line), "{line} in {page}");
+    }
+    running.stop(DEADLINE).await.unwrap();
+}
+
+#[tokio::test]
+async fn items_that_several_exporters_reject_are_told_once_and_counted_at_each() {
+    let (host, input) = (host(), TestReceiver::new());
+    let (one, two) = (Recorder::new(), Recorder::new());
+    one.reject(Delivered { rejected: 2, message: "one: old".to_owned() });
+    two.reject(Delivered { rejected: 3, message: String::new() });
+    let plan = Blueprint::new()
+        .receiver("in", &input)
+        .exporter("one", one)
+        .exporter("two", two)
+        .pipeline("metrics/a", &["in"], &[], &["one", "two"])
+        .pipeline("metrics/b", &["in"], &[], &["one"]);
+    let running = start(plan.plan(), &host).await.unwrap();
+    let (batch, answer) = watched(batch(10));
+    input.send(batch).await.unwrap();
+    let told = answer.delivered().unwrap().unwrap();
+    assert_eq!((told.rejected, &*told.message), (3, "one: old; one: old"));
+    settled(&host, &["metrics/a", "metrics/b"]).await;
+    let rejected = Fate::Dropped(Reason::Rejected);
+    for (pipeline, exporter, items) in
+        [("metrics/a", "one", 2), ("metrics/a", "two", 3), ("metrics/b", "one", 2)]
+    {
+        assert_eq!(count(&host, pipeline, exporter, rejected), items, "{pipeline} {exporter}");
+        assert_eq!(count(&host, pipeline, exporter, Fate::Delivered), 10 - items);
     }
     running.stop(DEADLINE).await.unwrap();
 }
