@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 
+import backend_cases
 import peers
 import prometheus_cases
 from stack import ROOT, Prometheus, binary, free_port, get, stop, wait_for
@@ -380,4 +381,4 @@ def scrapes(stack):
 
 # Quick ones first: `--minutes` starts as many as fit its time.
 ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, *prometheus_cases.ALL, browser, mlserver, go_collector_to_us,
-       us_to_go_collector, differential, scrapes, verdicts, documents]
+       us_to_go_collector, *backend_cases.ALL, differential, scrapes, verdicts, documents]

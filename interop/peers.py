@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real programs we are tested against: how each is had, cached between runs.
 
-Everything comes through the ordinary package clients (go, pip, apt). A peer that cannot be had
+Everything comes through the ordinary package clients (go, pip, apt, mvn). A peer that cannot be had
 raises `Missing` with the reason; the runner then fails unless FOREGLOW_INTEROP_SKIP names it.
 """
 
@@ -179,3 +179,76 @@ def with_yaml():
 def mlserver():
     """A real KServe v2 server. Newer uvloop breaks its worker processes, hence the pin."""
     return python("mlserver", ["mlserver==1.7.1", "uvloop==0.21.0"])
+
+
+JAEGER = "1.76.0"
+
+
+def jaeger():
+    """Jaeger v2 from its Go module. The checksum service does not serve all that it needs, hence GONOSUMDB."""
+    path = BIN / "jaeger"
+    if path.exists():
+        return path
+    source = CACHE / "src" / "jaeger"
+    source.mkdir(parents=True, exist_ok=True)
+    module = "github.com/jaegertracing/jaeger"
+    (source / "go.mod").write_text(f"module foreglow/interop/jaeger\n\ngo 1.25\n\nrequire {module} v{JAEGER}\n")
+    (source / "tools.go").write_text(f'//go:build tools\n\npackage tools\n\nimport _ "{module}/cmd/jaeger"\n')
+    environment = {**go_environment(), "GONOSUMDB": "github.com/open-telemetry/*,go.opentelemetry.io/*"}
+    run(["go", "mod", "tidy"], cwd=source, env=environment)
+    run(["nice", "-n", "10", "go", "build", "-trimpath", "-o", path, f"{module}/cmd/jaeger"], cwd=source, env=environment)
+    return path
+
+
+OPENSEARCH = "2.19.1"
+OPENSEARCH_POM = """
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>foreglow</groupId><artifactId>interop</artifactId><version>1</version>
+  <dependencies>
+    <dependency><groupId>org.opensearch</groupId><artifactId>opensearch</artifactId><version>@VERSION@</version></dependency>
+    <dependency><groupId>org.opensearch.plugin</groupId><artifactId>transport-netty4-client</artifactId><version>@VERSION@</version></dependency>
+    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId><version>2.21.0</version></dependency>
+  </dependencies>
+</project>
+"""
+OPENSEARCH_MAIN = """
+import java.util.List;
+import java.util.Map;
+import org.opensearch.common.settings.Settings;
+import org.opensearch.node.InternalSettingsPreparer;
+import org.opensearch.node.Node;
+import org.opensearch.transport.Netty4Plugin;
+
+public class Main extends Node {
+    Main(Settings settings) {
+        super(InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), null, () -> "interop"),
+              List.of(Netty4Plugin.class), true);
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        new Main(Settings.builder()
+            .put("path.home", arguments[0]).put("cluster.name", "interop").put("node.name", "interop")
+            .put("discovery.type", "single-node").put("network.host", "127.0.0.1")
+            .put("http.port", arguments[1]).put("transport.port", arguments[2])
+            .put("transport.type", "netty4").put("http.type", "netty4")
+            .build()).start();
+        Thread.currentThread().join();
+    }
+}
+"""
+
+
+def opensearch():
+    """An OpenSearch node inside a Java program of a few lines, from Maven's jars; returns its class path."""
+    folder = CACHE / "src" / "opensearch"
+    jars, classes = folder / "jars", folder / "classes"
+    path = f"{classes}:{jars}/*"
+    if (classes / "Main.class").exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pom.xml").write_text(OPENSEARCH_POM.replace("@VERSION@", OPENSEARCH))
+    (folder / "Main.java").write_text(OPENSEARCH_MAIN)
+    run(["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={jars}"], cwd=folder)
+    run(["javac", "-cp", path, "-d", classes, "Main.java"], cwd=folder)
+    return path
