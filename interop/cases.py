@@ -379,6 +379,16 @@ def scrapes(stack):
     return done.stdout.strip().splitlines()[-1]
 
 
+def files(stack):
+    """The same files of OTLP/JSON read by the Go collector and by us: equal items."""
+    done = subprocess.run(
+        [peers.with_yaml(), ROOT / "interop" / "files.py", binary(), peers.otelcol_contrib()],
+        capture_output=True, text=True, timeout=300, cwd=stack.folder,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
 # Quick ones first: `--minutes` starts as many as fit its time.
 ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, *prometheus_cases.ALL, browser, mlserver, go_collector_to_us,
-       us_to_go_collector, *backend_cases.ALL, differential, scrapes, verdicts, documents]
+       us_to_go_collector, *backend_cases.ALL, differential, files, scrapes, verdicts, documents]

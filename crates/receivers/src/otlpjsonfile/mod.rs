@@ -320,7 +320,7 @@ impl Reading {
     }
 }
 
-/// Puts attributes on spans and log records.
+/// Puts attributes on spans, log records and (as metadata) metrics.
 struct FileNames(Vec<(&'static str, String)>);
 
 impl FileNames {
@@ -342,5 +342,9 @@ impl Pass for FileNames {
 
     fn log(&mut self, log: &mut Record<'_>, _: &At<'_>) -> Verdict {
         self.put(log)
+    }
+
+    fn metric(&mut self, metric: &mut Record<'_>, _: &At<'_>) -> Verdict {
+        self.put(metric)
     }
 }

@@ -91,6 +91,7 @@ impl Prometheus {
             context: self.context.clone(),
             inlet: inlet.clone(),
             meter,
+            refused: std::sync::atomic::AtomicBool::new(false),
             offset: FIRST_SCRAPE + self.config.initial_scrape_offset.get(),
         }))
     }
@@ -113,6 +114,8 @@ fn rules(config: &Config, job: &Job, global: &Global) -> Result<Rules> {
         value_length_limit: or(job.label_value_length_limit, global.label_value_length_limit),
         native: job.scrape_native_histograms.unwrap_or(global.scrape_native_histograms),
         classic_too: job.always_scrape_classic_histograms.unwrap_or(classic),
+        bucket_limit: job.native_histogram_bucket_limit,
+        scale_max: page::native::scale_of_factor(job.native_histogram_min_bucket_factor),
         trim_suffixes: config.trim_metric_suffixes,
         extra_metrics: job.extra_scrape_metrics.unwrap_or(extra),
     })

@@ -6,6 +6,7 @@
 //! goes, and every target when the receiver stops, ends with stale markers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub meter: ReceiverMeter,
     /// Before the first scrapes.
     pub offset: Duration,
+    /// The last batch of this job was refused.
+    pub refused: AtomicBool,
 }
 
 /// The running targets of one job.
@@ -266,9 +269,11 @@ impl Scraping {
         }
         let outcome = self.shared.inlet.consume(batch).await;
         self.shared.meter.outcome(Signal::Metrics, items, &outcome);
-        if let Err(error) = outcome {
-            let url = self.endpoint.uri.to_string();
-            tracing::warn!(url, "scraped metrics refused: {error}");
+        // Told when it begins and not for each target: all of a job go the same way.
+        let refused = outcome.is_err();
+        let told = self.shared.refused.swap(refused, Ordering::Relaxed);
+        if let (Err(error), false) = (outcome, told) {
+            tracing::warn!(job = self.shared.job.job_name, "scraped metrics refused: {error}");
         }
     }
 }

@@ -49,6 +49,10 @@ pub struct Rules {
     pub native: bool,
     /// Take the classic histogram beside a native one too.
     pub classic_too: bool,
+    /// Most buckets of a native histogram; 0 = any.
+    pub bucket_limit: usize,
+    /// Finest scale of a native histogram.
+    pub scale_max: i32,
     /// Names lose unit and `_total`.
     pub trim_suffixes: bool,
     /// Say more about each scrape: `scrape_timeout_seconds` and others.
@@ -273,7 +277,7 @@ impl Target {
 
     fn sample(
         &mut self,
-        sample: Sample<'_>,
+        mut sample: Sample<'_>,
         now: i64,
         round: &mut Round,
         counts: &mut Counts,
@@ -326,6 +330,15 @@ impl Target {
             return Ok(());
         }
         series.native = matches!(sample.value, Value::Native(_));
+        if let Value::Native(native) = &mut sample.value {
+            let Rules { scale_max, bucket_limit, .. } = *self.rules;
+            if !native.coarsen(scale_max, bucket_limit) {
+                return Err(Error::invalid(format!(
+                    "native_histogram_bucket_limit exceeded: {} has more than {bucket_limit} buckets",
+                    sample.series
+                )));
+            }
+        }
         if own_time.is_none() || self.rules.track_timestamps {
             series.sent = self.round;
         }
@@ -458,8 +471,7 @@ impl Target {
             self.families.retain(|_, family| family.round == now);
             self.forget_groups();
         }
-        let key = |(place, _): &(Arc<Place>, bool)| (place.name.clone(), place.attrs.clone());
-        ended.sort_by_cached_key(key);
+        ended.sort_by(|(a, _), (b, _)| (&a.name, &a.attrs).cmp(&(&b.name, &b.attrs)));
         for (place, native) in ended {
             round.add(&place, time_ms, Said::Ended(native));
         }

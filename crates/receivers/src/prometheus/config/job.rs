@@ -9,7 +9,7 @@ use pipeline::relabel::{self, RelabelConfig};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Global, Login, PromDuration, Protocol, check_protocols, refuse, warn_unused};
+use super::{Global, Login, PromDuration, Protocol, check_protocols, warn_unused};
 
 /// One job.
 #[derive(Clone, Debug, Deserialize)]
@@ -67,6 +67,10 @@ pub struct Job {
     pub always_scrape_classic_histograms: Option<bool>,
     /// More series about each scrape.
     pub extra_scrape_metrics: Option<bool>,
+    /// Most buckets of a native histogram, which is made coarser before; 0 = any.
+    pub native_histogram_bucket_limit: usize,
+    /// Least growth from one bucket to the next.
+    pub native_histogram_min_bucket_factor: f64,
     /// How to log in.
     #[serde(rename = "..login")]
     pub login: Login,
@@ -74,8 +78,6 @@ pub struct Job {
     elsewhere: Elsewhere,
     scrape_classic_histograms: Option<IgnoredAny>,
     convert_classic_histograms_to_nhcb: Option<IgnoredAny>,
-    native_histogram_bucket_limit: Option<IgnoredAny>,
-    native_histogram_min_bucket_factor: Option<IgnoredAny>,
     scrape_failure_log_file: Option<IgnoredAny>,
     keep_dropped_targets: Option<IgnoredAny>,
     metric_name_validation_scheme: Option<IgnoredAny>,
@@ -112,12 +114,12 @@ impl Default for Job {
             scrape_native_histograms: None,
             always_scrape_classic_histograms: None,
             extra_scrape_metrics: None,
+            native_histogram_bucket_limit: 0,
+            native_histogram_min_bucket_factor: 0.0,
             login: Login::default(),
             elsewhere: Elsewhere::default(),
             scrape_classic_histograms: None,
             convert_classic_histograms_to_nhcb: None,
-            native_histogram_bucket_limit: None,
-            native_histogram_min_bucket_factor: None,
             scrape_failure_log_file: None,
             keep_dropped_targets: None,
             metric_name_validation_scheme: None,
@@ -267,14 +269,6 @@ impl Job {
     }
 
     fn validate_unused(&self, at: &mut Checker<'_>) {
-        let limits = [
-            ("native_histogram_bucket_limit", self.native_histogram_bucket_limit.is_some()),
-            (
-                "native_histogram_min_bucket_factor",
-                self.native_histogram_min_bucket_factor.is_some(),
-            ),
-        ];
-        refuse(&limits, at);
         let nhcb = self.convert_classic_histograms_to_nhcb.is_some();
         let unused = [
             ("scrape_classic_histograms", self.scrape_classic_histograms.is_some()),

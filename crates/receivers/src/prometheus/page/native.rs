@@ -20,6 +20,53 @@ pub struct Native {
     pub negative: (i32, Vec<u64>),
 }
 
+/// The coarsest resolution there is.
+const SCALE_MIN: i32 = -4;
+
+impl Native {
+    /// Makes it coarser until its scale is at most `scale_max` and no more than `limit` buckets
+    /// hold something (0 = any number). False when it cannot be made coarse enough.
+    pub fn coarsen(&mut self, scale_max: i32, limit: usize) -> bool {
+        let filled = |side: &(i32, Vec<u64>)| side.1.iter().filter(|count| **count > 0).count();
+        loop {
+            let over = limit > 0 && filled(&self.positive) + filled(&self.negative) > limit;
+            if self.scale <= scale_max && !over {
+                return true;
+            }
+            if self.scale <= SCALE_MIN {
+                return !over;
+            }
+            halve(&mut self.positive);
+            halve(&mut self.negative);
+            self.scale -= 1;
+        }
+    }
+}
+
+/// Two neighbouring buckets become one.
+fn halve((offset, counts): &mut (i32, Vec<u64>)) {
+    let (begin, old) = (*offset, std::mem::take(counts));
+    *offset = begin >> 1;
+    for (at, count) in old.into_iter().enumerate() {
+        let index = ((begin + at as i32) >> 1) - *offset;
+        let index = index as usize;
+        if counts.len() <= index {
+            counts.resize(index + 1, 0);
+        }
+        counts[index] = counts[index].saturating_add(count);
+    }
+}
+
+/// The finest scale whose buckets grow by at least `factor`; the finest there is for 1 and less.
+pub fn scale_of_factor(factor: f64) -> i32 {
+    const SCALE_MAX: i32 = 8;
+    if factor <= 1.0 || factor.is_nan() {
+        return i32::MAX;
+    }
+    let scale = -(factor.log2().log2().floor());
+    scale.clamp(f64::from(SCALE_MIN), f64::from(SCALE_MAX)) as i32
+}
+
 /// Most buckets one side may have once the gaps between its spans are filled: spans are a few
 /// bytes on the page, and a gap of 2^31 in one must not become memory.
 const BUCKETS_MAX: usize = 1 << 16;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::names::{NAME, labels};
-use super::native::{Counts, buckets};
+use super::native::{Counts, Native, buckets, scale_of_factor};
 use super::{Entry, Format, Reading, Value, read};
 
 fn reading(format: Format) -> Reading {
@@ -184,6 +184,30 @@ fn gaps_between_spans_are_filled_within_bounds() {
     assert_eq!(buckets(spans(&[(-3, 1)]), &absolute), Ok((-4, vec![4])));
     for list in [&[(0, 4)][..], &[(0, 1), (i32::MAX, 1)], &[(0, 1), (-1, 1)], &[(0, u32::MAX)]] {
         assert!(buckets(list.iter().copied(), &deltas).is_err(), "{list:?}");
+    }
+}
+
+#[test]
+fn histograms_are_made_coarser_until_they_fit() {
+    let histogram = Native {
+        scale: 3,
+        positive: (-3, vec![1, 2, 4, 8, 16]),
+        negative: (5, vec![32]),
+        ..Native::default()
+    };
+    for (scale_max, limit, fits, scale, positive, negative) in [
+        (8, 0, true, 3, (-3, vec![1, 2, 4, 8, 16]), (5, vec![32])),
+        (2, 0, true, 2, (-2, vec![1, 6, 24]), (2, vec![32])),
+        (8, 4, true, 2, (-2, vec![1, 6, 24]), (2, vec![32])),
+        (8, 3, true, 1, (-1, vec![7, 24]), (1, vec![32])),
+        (8, 1, false, -4, (-1, vec![7, 24]), (0, vec![32])),
+    ] {
+        let mut coarse = histogram.clone();
+        assert_eq!(coarse.coarsen(scale_max, limit), fits);
+        assert_eq!((coarse.scale, coarse.positive, coarse.negative), (scale, positive, negative));
+    }
+    for (factor, scale) in [(1.0, i32::MAX), (1.1, 3), (2.0, 0), (4.0, -1), (1e9, -4)] {
+        assert_eq!(scale_of_factor(factor), scale, "{factor}");
     }
 }
 
