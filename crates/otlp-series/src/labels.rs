@@ -136,7 +136,8 @@ fn info_labels(
     let told = || all.iter().filter(|(key, _)| !IDENTIFYING.contains(&key.as_str()));
     // An attribute without a value tells nothing, but the collector counts it.
     let tells = resource.attrs().into_iter().any(|(key, _)| !IDENTIFYING.contains(&key));
-    if !tells || part.job.is_empty() && part.instance.is_empty() {
+    let own = !part.job.is_empty() || !part.instance.is_empty();
+    if !tells || !own && !options.external_labels_on_info {
         return None;
     }
     let mut labels = LabelMap::new();
@@ -150,7 +151,8 @@ fn info_labels(
     if options.external_labels_on_info {
         add_external(&mut labels, options);
     }
-    Some(labels)
+    // Whoever gives the labels, they say which target it is.
+    (labels.contains_key("job") || labels.contains_key("instance")).then_some(labels)
 }
 
 /// The labels a scope gives to all its points.

@@ -31,8 +31,9 @@ pub fn metric_name(name: &str, context: NameContext<'_>) -> Option<String> {
         true => with_suffixes(name, context),
         false => plain(name, context.namespace),
     };
-    if joined.bytes().all(|byte| byte == b'_') {
-        return None;
+    if is_blank(&joined) {
+        // Underscores are a name if they were one; they must not become one.
+        return (joined == name && !name.is_empty()).then_some(joined);
     }
     if joined.starts_with(|c: char| c.is_ascii_digit()) {
         joined.insert(0, '_');

@@ -167,7 +167,7 @@ impl Table {
             let name = text::Name::new(&family.name, family.kind, form);
             name.head(&mut out, &family.help);
             for group in shown {
-                let time = timestamps.then_some(group.time_ms);
+                let time = (timestamps && group.info.is_none()).then_some(group.time_ms);
                 let newest = group.members.iter().map(|number| &series.members[*number as usize]);
                 for member in newest.filter(|member| member.time_ms == group.time_ms) {
                     let labels = &group.labels;

@@ -14,22 +14,27 @@ use otlp_series::Stamp;
 use super::wire::{put_varint, top_level, varint};
 
 /// Requests in the order in which they must arrive.
-pub(super) type Lane = VecDeque<Request>;
+pub type Lane = VecDeque<Request>;
 
 /// A request ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Request {
+pub struct Request {
     /// Packed with snappy's block format.
     pub body: Bytes,
+    /// What is in it.
     pub holds: Holds,
 }
 
 /// What a request holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Holds {
+pub struct Holds {
+    /// `TimeSeries` messages.
     pub series: u64,
+    /// Samples.
     pub samples: u64,
+    /// Native histograms.
     pub histograms: u64,
+    /// Exemplars.
     pub exemplars: u64,
 }
 

@@ -10,6 +10,7 @@ use otlp_series::{Options, Report, Translator};
 use otlp_wire::Payload;
 
 use super::body::{Bodies, Lane};
+use super::config::Config;
 use super::metadata::Metadata;
 use super::{v1, v2};
 
@@ -25,7 +26,7 @@ pub(super) struct Form {
 }
 
 /// Translates and encodes; remembers series.
-pub(super) struct Encoder {
+pub struct Encoder {
     bodies: Bodies,
     version: Version,
     cache_bytes_max: usize,
@@ -36,8 +37,25 @@ enum Version {
     V2(Box<Translator<v2::Told, v2::Series>>, v2::Symbols),
 }
 
+impl Form {
+    pub fn of(config: &Config) -> Form {
+        Form {
+            translation: config.translation(),
+            v2: config.is_v2(),
+            bytes_max: config.bytes_max(),
+            send_metadata: config.send_metadata,
+            lanes: config.lanes(),
+        }
+    }
+}
+
 impl Encoder {
-    pub fn new(form: Form) -> Self {
+    /// As configured.
+    pub fn of(config: &Config) -> Self {
+        Encoder::new(Form::of(config))
+    }
+
+    pub(super) fn new(form: Form) -> Self {
         let cache_bytes_max = form.translation.cache_bytes_max;
         let (version, field) = match form.v2 {
             false => {

@@ -61,11 +61,14 @@ impl Metadata {
     }
 }
 
+/// Has no time at which it began to count.
+pub(super) const GAUGE: u8 = 2;
+
 /// Number of `MetricMetadata.MetricType`, the same in both versions.
 pub(super) fn type_number(kind: MetricKind) -> u8 {
     match kind {
         MetricKind::Counter => 1,
-        MetricKind::Gauge => 2,
+        MetricKind::Gauge => GAUGE,
         MetricKind::Histogram => 3,
         MetricKind::Summary => 5,
     }

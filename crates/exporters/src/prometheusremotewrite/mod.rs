@@ -32,11 +32,11 @@ use pipeline::component::{Alias, ExporterFactory};
 use pipeline::telemetry::Counter;
 use pipeline::{Batch, Context};
 
+pub use body::{Holds, Lane, Request};
 pub use config::Config;
+pub use encode::Encoder;
 
 use crate::delivery::{Delivery, DeliverySettings, Push, Pushed, QueueSettings};
-use body::Lane;
-use encode::{Encoder, Form};
 use sender::{Outcome, Sender};
 
 /// How the component table makes it.
@@ -78,7 +78,7 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
     };
     let exporter = RemoteWrite {
         sender: Sender::new(config, context)?,
-        encoder: Mutex::new(Encoder::new(form(config))),
+        encoder: Mutex::new(Encoder::of(config)),
         under_way: Mutex::default(),
         failed_translations: counter(
             "otelcol_exporter_prometheusremotewrite_failed_translations",
@@ -90,16 +90,6 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
         ),
     };
     Ok(Delivery::new(context, settings, exporter))
-}
-
-fn form(config: &Config) -> Form {
-    Form {
-        translation: config.translation(),
-        v2: config.is_v2(),
-        bytes_max: config.bytes_max(),
-        send_metadata: config.send_metadata,
-        lanes: config.lanes(),
-    }
 }
 
 struct RemoteWrite {

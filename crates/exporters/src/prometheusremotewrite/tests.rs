@@ -13,7 +13,7 @@ mod second;
 const T: u64 = 1_700_000_000_000_000_000;
 
 fn encode(config: &Config, payload: &Payload) -> Vec<WriteRequest> {
-    let (lanes, _) = Encoder::new(super::form(config)).encode(payload);
+    let (lanes, _) = Encoder::of(config).encode(payload);
     let requests = lanes.iter().flatten();
     requests.map(|request| WriteRequest::read(&inflate("snappy", &request.body))).collect()
 }

@@ -18,7 +18,7 @@ use otlp_series::{Family, NativeHistogram, Refusal, Sink, Stamp};
 use otlp_wire::ExemplarView;
 
 use super::body::{Bodies, Place};
-use super::metadata::type_number;
+use super::metadata::{GAUGE, type_number};
 use super::wire::{self, exemplar_labels, put_bytes, put_double, put_uint, put_varint};
 
 /// Field number of a series in a request.
@@ -227,7 +227,7 @@ impl Sink for Writer<'_> {
         field.extend_from_slice(&[0x12, 0]);
         put_double(&mut field, 1, value);
         put_uint(&mut field, 2, stamp.time_ms as u64);
-        if stamp.start_ms != 0 {
+        if stamp.start_ms != 0 && series.family.kind != GAUGE {
             put_uint(&mut field, 3, stamp.start_ms as u64);
         }
         // A sample is at most 31 bytes, so its length is one byte.

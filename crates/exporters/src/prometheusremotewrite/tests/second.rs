@@ -67,7 +67,7 @@ impl Request {
 }
 
 fn second(json: &str, payload: &Payload) -> Vec<Request> {
-    let mut form = super::super::form(&config(json));
+    let mut form = super::super::encode::Form::of(&config(json));
     form.v2 = true;
     let mut encoder = Encoder::new(form);
     // The second batch finds its series known and must number its texts anew all the same.
@@ -166,7 +166,7 @@ fn names_may_be_utf_8() {
 
 #[test]
 fn halves_keep_the_table() {
-    let mut form = super::super::form(&config("{}"));
+    let mut form = super::super::encode::Form::of(&config("{}"));
     form.v2 = true;
     let (lanes, _) = Encoder::new(form).encode(&payload(shop));
     let (first, second) = super::super::body::halves(&lanes[0][0], 5).expect("divisible");
