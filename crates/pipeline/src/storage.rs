@@ -83,6 +83,14 @@ impl Storage {
     }
 }
 
+impl Storage {
+    /// Where the component called `name` may keep a small state of its own, a file that is replaced
+    /// as a whole; the directory is there once the extension has started.
+    pub fn state_file(&self, name: &str) -> PathBuf {
+        self.settings.lock().directory.join(format!("{}.json", file_name(name)))
+    }
+}
+
 /// `name` as a directory: letters, digits, `-` and `_`; anything else as `%xx`, so that no two
 /// names share one.
 fn file_name(name: &str) -> String {

@@ -103,7 +103,7 @@ impl OtlpJsonFile {
 impl Receiver for OtlpJsonFile {
     async fn start(&self) -> Result<()> {
         let signal = self.only_signal()?;
-        let offsets = Offsets::new(&self.config, &self.context);
+        let offsets = Offsets::new(&self.config, &self.context)?;
         let watch = Watch::new(self.config.clone(), offsets.load());
         let telemetry = self.context.host.telemetry();
         let id = &*self.context.id;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How far files were read, kept over a restart.
 //!
-//! A small seam: the receiver loads once and keeps often; where that goes is decided here. With
-//! `storage` it is a file in the data directory of the process, replaced as a whole.
+//! A small seam: the receiver loads once and keeps often; where that goes is decided here: into the
+//! directory of the extension `storage` names, as a file that is replaced as a whole.
 
 use std::path::PathBuf;
 
@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use basics::{Error, Result};
 use pipeline::Context;
+use pipeline::storage::Storage;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
@@ -38,11 +39,20 @@ pub struct Offsets(Option<PathBuf>);
 
 impl Offsets {
     /// The place of this receiver's offsets.
-    pub fn new(config: &Config, context: &Context) -> Self {
-        let wanted = config.storage.is_some() && !config.replay_file;
-        let name = context.id.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let folder = context.host.data_dir().join("offsets");
-        Offsets(wanted.then(|| folder.join(format!("{name}.json"))))
+    ///
+    /// # Errors
+    /// `Invalid` when there is no such extension.
+    pub fn new(config: &Config, context: &Context) -> Result<Self> {
+        let Some(id) = config.storage.as_ref().filter(|_| !config.replay_file) else {
+            return Ok(Offsets(None));
+        };
+        let storage = context.host.find::<Storage>(id).ok_or_else(|| {
+            Error::invalid(format!(
+                "storage \"{id}\" is not there: configure the extension and name it in \
+                 service::extensions"
+            ))
+        })?;
+        Ok(Offsets(Some(storage.state_file(&context.id))))
     }
 
     /// What was kept; nothing if there is nothing, or nothing of use.

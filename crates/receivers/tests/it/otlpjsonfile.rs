@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use basics::files::RealFiles;
 use basics::{Clock, Error};
 use otlp_wire::{Payload, Signal};
 use pipeline::config::from_yaml;
+use pipeline::storage::{Storage, StorageSettings};
 use pipeline::{Budget, Consumer, Context, Host, Inlets, Receiver};
 use receivers::otlpjsonfile::OtlpJsonFile;
+use segment_log::Durability;
 
 use crate::support::Capture;
 
@@ -26,6 +29,14 @@ impl Stage {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let host = Host::with(folder.path().join("data"), Clock::system(), Budget::new(64 << 20));
+        let settings = StorageSettings {
+            directory: folder.path().join("storage"),
+            durability: Durability::Sync,
+            bytes_max: 0,
+        };
+        let clock = Clock::system();
+        let storage = || Ok(Storage::new(settings, Arc::new(RealFiles), clock));
+        host.shared::<Storage>("file_storage", storage).expect("made");
         let context = Context {
             id: "otlp_json_file/x".into(),
             signal: Signal::Logs,
@@ -166,6 +177,10 @@ async fn with_storage_a_restart_reads_on_where_it_was() {
         stage.sees(&expected[..round + 2]).await;
         receiver.stop().await.expect("stops");
     }
+    let config = from_yaml("{include: [x], storage: nowhere}").expect("valid");
+    let receiver = OtlpJsonFile::new(Arc::new(config), stage.context.clone(), Inlets::default());
+    let told = receiver.start().await.expect_err("no such extension").to_string();
+    assert!(told.contains("storage \"nowhere\" is not there"), "{told}");
     let receiver = stage.start("start_at: beginning").await;
     stage.sees(&["1", "round 0", "round 1", "1", "round 0", "round 1"]).await;
     receiver.stop().await.expect("stops");
@@ -176,7 +191,7 @@ async fn what_is_refused_for_now_comes_again() {
     let stage = Stage::new();
     append(&stage.path("a.json"), &line("1"));
     *stage.capture.refuse.lock() = Some(Error::retry("not now"));
-    let receiver = stage.start("start_at: beginning, storage: s").await;
+    let receiver = stage.start("start_at: beginning, storage: file_storage").await;
     let labels = [("receiver", "otlp_json_file/x"), ("transport", "file")];
     let refused = || {
         let telemetry = stage.context.host.telemetry();
@@ -190,7 +205,7 @@ async fn what_is_refused_for_now_comes_again() {
     assert!(stage.seen().is_empty());
     receiver.stop().await.expect("stops");
     *stage.capture.refuse.lock() = None;
-    let receiver = stage.start("start_at: beginning, storage: s").await;
+    let receiver = stage.start("start_at: beginning, storage: file_storage").await;
     stage.sees(&["1"]).await;
     receiver.stop().await.expect("stops");
 }
