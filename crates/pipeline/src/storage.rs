@@ -57,12 +57,15 @@ impl Storage {
     /// Opens the log called `name`.
     ///
     /// # Errors
-    /// `Invalid` when the directory cannot be used, or the log is in use.
+    /// `Overloaded` when an exporter of this process holds it, as while it drains after a reload;
+    /// `Invalid` when the directory cannot be used or another process holds it.
     pub fn log(&self, name: &str) -> Result<Arc<Log>> {
         let settings = self.settings.lock().clone();
         let mut open = self.open.lock();
-        if open.get(name).is_some_and(|log| log.strong_count() > 0) {
-            return Err(Error::invalid(format!("the queue {name} is in use")));
+        // A log that was closed may still be looked at, but no longer holds its directory.
+        let held = open.get(name).and_then(Weak::upgrade).is_some_and(|log| !log.is_closed());
+        if held {
+            return Err(Error::overloaded(format!("the queue {name} is in use")));
         }
         let bytes_max = match settings.bytes_max {
             0 => BYTES_MAX_DEFAULT,
@@ -129,7 +132,7 @@ mod tests {
             assert!(basics::files::read_all(&disk, &version).is_ok(), "{name}");
         }
         assert!(storage.log("otlp-traces").is_err(), "in use");
-        drop(logs);
+        logs[2].close().unwrap();
         assert!(storage.log("otlp-traces").is_ok());
     }
 }

@@ -202,6 +202,11 @@ impl Log {
         stats
     }
 
+    /// True once [`Log::close`] has let the directory go.
+    pub fn is_closed(&self) -> bool {
+        self.shared.home.lock().is_none()
+    }
+
     /// Refuses further appends, syncs, lets the directory go. Readers may go on.
     ///
     /// # Errors

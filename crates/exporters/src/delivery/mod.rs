@@ -182,7 +182,7 @@ impl Delivery {
                 }
             });
         }
-        if queue.durable().is_some() {
+        if settings.storage.is_some() {
             tasks.spawn(note_offsets(queue.clone(), self.worker.stopping.clone()));
         }
     }
@@ -221,7 +221,9 @@ impl Exporter for Delivery {
         let (Some(queue), Some(settings)) = (&self.queue, &self.worker.settings.queue) else {
             return Ok(());
         };
-        queue.open(&self.context).await?;
+        if !queue.open(&self.context).await? {
+            self.tasks.lock().spawn(queue.clone().take_over(self.context.clone()));
+        }
         self.start_consumers(queue, settings);
         Ok(())
     }

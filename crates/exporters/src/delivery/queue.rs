@@ -4,17 +4,25 @@
 //! First in, first out; with one consumer the order of batches is kept. See [`super::room`] for
 //! what counts against the bound, [`super::durable`] for what lies on the disk.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
-use basics::{Error, Result};
+use basics::{Error, Kind, Result};
 use otlp_wire::Payload;
 use pipeline::telemetry::QueueMeter;
 use pipeline::{Batch, Context};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, SetOnce, mpsc};
 
 use super::batching::BatchSettings;
 use super::durable::Durable;
 use super::room::{Claims, Room};
+
+/// How long a request waits while the log is still held by the exporter's earlier configuration:
+/// as long as that may take to end its attempts under way (`timeout`, 5 s).
+const TAKE_OVER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a log that is held is tried again.
+const TAKE_OVER_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a queue counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,8 +93,8 @@ enum Source {
         sender: parking_lot::Mutex<Option<mpsc::UnboundedSender<Queued>>>,
         receiver: Mutex<mpsc::UnboundedReceiver<Queued>>,
     },
-    /// Opened at the start.
-    Log(OnceLock<Durable>),
+    /// Opened at the start, or once the exporter's earlier configuration has let it go.
+    Log(SetOnce<Durable>),
 }
 
 /// The queue.
@@ -100,7 +108,7 @@ impl Queue {
     pub fn new(settings: QueueSettings, meter: QueueMeter) -> Self {
         let room = Room::new(settings.size.max(1) as u64, meter);
         let source = if settings.storage.is_some() {
-            Source::Log(OnceLock::new())
+            Source::Log(SetOnce::new())
         } else {
             // Unbounded in itself: every element holds room.
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -110,12 +118,13 @@ impl Queue {
         Queue { settings, room, source }
     }
 
-    /// Opens the log of a durable queue.
+    /// Opens the log of a durable queue; false when the exporter's earlier configuration, which is
+    /// still draining, holds it.
     ///
     /// # Errors
     /// When the storage is not there or cannot be used. Damaged data is no error.
-    pub async fn open(self: &Arc<Self>, context: &Context) -> Result<()> {
-        let Some(id) = self.settings.storage.clone() else { return Ok(()) };
+    pub async fn open(self: &Arc<Self>, context: &Context) -> Result<bool> {
+        let Some(id) = self.settings.storage.clone() else { return Ok(true) };
         let (queue, context) = (self.clone(), context.clone());
         let opened = tokio::task::spawn_blocking(move || {
             let storage =
@@ -124,16 +133,46 @@ impl Queue {
                     Error::invalid(text)
                 })?;
             let name = format!("{}-{}", context.id, context.signal.name());
-            let durable =
-                Durable::open(&context, queue.settings.sizer, storage.log(&name)?, &queue.room)?;
+            let log = match storage.log(&name) {
+                Err(error) if error.kind() == Kind::Overloaded => return Ok(false),
+                log => log?,
+            };
+            let durable = Durable::open(&context, queue.settings.sizer, log, &queue.room)?;
             if let Source::Log(log) = &queue.source {
                 // Set once: an exporter is started once.
                 let _ = log.set(durable);
             }
-            Ok(())
+            Ok(true)
         });
         let opened = opened.await;
         opened.unwrap_or_else(|_| Err(Error::invalid("opening the durable queue panicked")))
+    }
+
+    /// Opens the log as soon as it is let go; ends when the queue closes before.
+    pub async fn take_over(self: Arc<Self>, context: Context) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(TAKE_OVER_PAUSE) => {}
+                () = self.room.closed() => return,
+            }
+            match self.open(&context).await {
+                Ok(false) => {}
+                Ok(true) => return,
+                Err(error) => {
+                    tracing::error!(exporter = %context.id, %error, "cannot open the durable queue");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The open log, once it is open; none when the queue closes before.
+    async fn opened<'l>(&self, log: &'l SetOnce<Durable>) -> Option<&'l Durable> {
+        tokio::select! {
+            biased;
+            durable = log.wait() => Some(durable),
+            () = self.room.closed() => None,
+        }
     }
 
     /// The log of a durable queue that is open.
@@ -174,8 +213,9 @@ impl Queue {
                 sent.map_err(|refused| (refused.0.batch, stopped()))
             }
             Source::Log(log) => {
-                let Some(durable) = log.get() else {
-                    return Err((batch, Error::closed("the exporter has not been started")));
+                let opened = tokio::time::timeout(TAKE_OVER_PATIENCE, self.opened(log)).await;
+                let Ok(Some(durable)) = opened else {
+                    return Err((batch, Error::overloaded("the durable queue is not open yet")));
                 };
                 durable.offer(batch).await?;
                 // From here on the room belongs to the record.
@@ -189,7 +229,7 @@ impl Queue {
     pub async fn next(&self) -> Option<Queued> {
         match &self.source {
             Source::Memory { receiver, .. } => receiver.lock().await.recv().await,
-            Source::Log(log) => log.get()?.next(&self.room).await,
+            Source::Log(log) => self.opened(log).await?.next(&self.room).await,
         }
     }
 

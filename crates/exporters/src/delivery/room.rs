@@ -79,6 +79,19 @@ impl Room {
         self.freed.notify_waiters();
     }
 
+    /// Resolves when the queue is closed.
+    pub async fn closed(&self) {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if self.is_closed() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }

@@ -194,3 +194,26 @@ async fn a_storage_that_is_not_there_is_named() {
     let error = exporter.start().await.expect_err("no storage");
     assert!(error.message().contains("\"file_storage\""), "{error}");
 }
+
+#[tokio::test]
+async fn a_new_configuration_takes_the_queue_over_when_the_old_one_lets_go() {
+    let disk = TestFiles::new();
+    let (context, stuck, script) = (life(&disk), Script::gated(), Script::new([]));
+    let old = started(&context, durable(1), &stuck).await;
+    export_all(&old, 3).await;
+    eventually("one is being sent", || !stuck.items().is_empty()).await;
+    let new = started(&context, durable(1), &script).await;
+    assert!(script.items().is_empty(), "the old one still holds it");
+    let (batch, answer) = watched(batch(4));
+    let stop = async {
+        stuck.open(1);
+        old.stop().await
+    };
+    let (taken, stopped) = tokio::join!(new.export(batch), stop);
+    taken.expect("waited for the log");
+    stopped.expect("stops");
+    assert!(matches!(answer.get(), Some(Ok(()))));
+    eventually("all are sent", || script.items().len() == 3).await;
+    assert_eq!((stuck.items(), script.items()), (vec![1], vec![2, 3, 4]));
+    new.stop().await.expect("stops");
+}
