@@ -81,7 +81,7 @@ pub enum Strategy {
     #[default]
     #[serde(rename = "trace-complete")]
     TraceComplete,
-    /// With each batch. Not supported.
+    /// With each request; what no policy wants by its time is not kept.
     #[serde(rename = "span-ingest")]
     SpanIngest,
 }
@@ -316,10 +316,6 @@ pub struct RateAllocation {
 
 impl ComponentConfig for Config {
     fn validate(&self, at: &mut Checker<'_>) {
-        if self.sampling_strategy == Strategy::SpanIngest {
-            let text = "span-ingest is not supported yet, only trace-complete";
-            at.error("sampling_strategy", text);
-        }
         if self.num_traces == 0 {
             at.error("num_traces", "must be at least 1: there is no room for any trace");
         }
@@ -330,6 +326,15 @@ impl ComponentConfig for Config {
             at.warn("num_shards", "has no effect: one task does the work");
         }
         if let Some(made) = build::policies(&self.policies, &mut at.key("policies")) {
+            let mut changing = made.iter().filter(|policy| policy.rule.may_change_its_mind());
+            if let (Strategy::SpanIngest, Some(policy)) = (self.sampling_strategy, changing.next())
+            {
+                let text = format!(
+                    "span-ingest requires all policies to be stateless, but policy \"{}\" is stateful",
+                    policy.name
+                );
+                at.error("sampling_strategy", text);
+            }
             // Set once: a body is validated once.
             let _ = self.prepared.set(made);
         }

@@ -37,6 +37,7 @@ use pipeline::{Batch, Budget, Context, Fate, Meta, Outlet, Permit, Processor, Re
 
 use build::Named;
 pub use config::Config;
+use config::Strategy;
 use lru::Lru;
 use meters::Meters;
 use rule::{Facts, Verdict};
@@ -81,6 +82,8 @@ struct TailSampler {
     not_sampled: Lru<TraceId, ()>,
     /// The ways on there are: live or read back, by tenant.
     classes: Vec<Class>,
+    /// With `span-ingest`: undecided traces that the request at hand has spans of.
+    touched: Vec<TraceId>,
     /// Bytes of undecided traces.
     held: u64,
     permit: Permit,
@@ -122,6 +125,7 @@ impl TailSampler {
             sampled: Lru::new(config.decision_cache.sampled_cache_size),
             not_sampled: Lru::new(config.decision_cache.non_sampled_cache_size),
             classes: Vec::new(),
+            touched: Vec::new(),
             held: 0,
             permit: budget.take(0)?,
             most_held: budget.limit() / SHARE_OF_BUDGET,
@@ -158,6 +162,9 @@ impl TailSampler {
         let most = self.config.maximum_trace_size_bytes;
         if most > 0 && trace.bytes > most {
             return self.too_large(&id, out);
+        }
+        if self.decides_at_once() && self.touched.last() != Some(&id) {
+            self.touched.push(id);
         }
         let wait = self.config.decision_wait_after_root_received;
         if !wait.is_zero() && span.parent_span_id().is_none_or(|parent| parent == [0; 8]) {
@@ -252,13 +259,50 @@ impl TailSampler {
         let_go(trace.parts, Fate::Dropped(Reason::Overloaded), out);
     }
 
-    /// Asks the policies about a trace and does what they say.
+    /// Policies are asked with each request, and not again when a trace is due.
+    fn decides_at_once(&self) -> bool {
+        self.config.sampling_strategy == Strategy::SpanIngest
+    }
+
+    /// Asks the policies about a trace that is due and does what they say.
     fn decide(&mut self, id: &TraceId, out: &Outlet) {
-        let now = self.time.now();
         let Some(trace) = self.traces.get_mut(id) else { return };
-        let facts = Facts { id, parts: &trace.parts, spans: trace.spans, now };
-        let first = self.config.sample_on_first_match;
-        let verdict = verdict(&mut self.policies, &facts, first, &self.meters);
+        let facts = Facts { id, parts: &trace.parts, spans: trace.spans, now: self.time.now() };
+        let verdict = match self.config.sampling_strategy {
+            Strategy::SpanIngest => Verdict::NotSampled,
+            Strategy::TraceComplete => {
+                let first = self.config.sample_on_first_match;
+                verdict(&mut self.policies, &facts, first, &self.meters)
+            }
+        };
+        self.carry_out(id, verdict, out);
+    }
+
+    /// Asks the policies about the traces that a request has spans of. Only a yes counts. As long
+    /// as a policy might still drop a trace there is none, as in the collector.
+    fn decide_touched(&mut self, out: &Outlet) {
+        let drops = self.policies.iter().filter(|policy| policy.rule.drops()).count();
+        let asked = if drops > 0 { drops } else { self.policies.len() };
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for id in &touched {
+            let Some(trace) = self.traces.get_mut(id).filter(|it| it.decided.is_none()) else {
+                continue;
+            };
+            let facts = Facts { id, parts: &trace.parts, spans: trace.spans, now: self.time.now() };
+            let verdict = verdict(&mut self.policies[..asked], &facts, true, &self.meters);
+            if verdict != Verdict::NotSampled {
+                self.carry_out(id, verdict, out);
+            }
+        }
+        touched.clear();
+        self.touched = touched;
+    }
+
+    /// Does what was decided about a trace.
+    fn carry_out(&mut self, id: &TraceId, verdict: Verdict, out: &Outlet) {
+        let now = self.time.now();
         self.meters.decision(verdict);
         let keep = verdict == Verdict::Sampled;
         let cache = if keep { &mut self.sampled } else { &mut self.not_sampled };
@@ -358,6 +402,7 @@ impl Stage for TailSampler {
                 }
             }
         }
+        self.decide_touched(out);
         let class = &mut self.classes[class];
         if !class.late.is_empty() {
             class.leaving.add(&std::mem::take(&mut class.late));

@@ -128,6 +128,19 @@ impl Rule {
         matches!(self, Rule::Drop(_))
     }
 
+    /// True when more spans, or other traces, may turn a yes into a no.
+    pub fn may_change_its_mind(&self) -> bool {
+        match self {
+            Rule::Spans(_) | Rule::Bytes(_) => true,
+            Rule::Latency { upto, .. } => *upto > 0,
+            Rule::SpanCount { max, .. } => *max > 0,
+            Rule::Not(sub) => sub.may_change_its_mind(),
+            Rule::And(subs) | Rule::Drop(subs) => subs.iter().any(Rule::may_change_its_mind),
+            Rule::Composite { subs, .. } => subs.iter().any(|(sub, _)| sub.may_change_its_mind()),
+            _ => false,
+        }
+    }
+
     /// What it says about `trace`. Limits count what they let through.
     pub fn judge(&mut self, trace: &Facts<'_>) -> Verdict {
         let yes = if self.drops() { Verdict::Dropped } else { Verdict::Sampled };

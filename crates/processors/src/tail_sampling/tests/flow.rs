@@ -181,3 +181,26 @@ fn policies_of_a_named_processor_are_counted_under_both_names() {
     let labels = [("policy", "eu.p"), ("sampled", "true"), ("decision", "sampled")];
     assert_eq!(telemetry.value(name, &labels), Some(1.0));
 }
+
+#[tokio::test]
+async fn with_span_ingest_a_trace_is_kept_as_soon_as_a_policy_wants_it() {
+    let yaml = "decision_wait: 5s, sampling_strategy: span-ingest";
+    let mut rig = Rig::new(&format!("{{{yaml}, {ERRORS}}}"));
+    rig.comes(&[span(1, 0), span(2, 0), span(1, 1)]).await;
+    assert_eq!(rig.rest.kept(), 3);
+    rig.comes(&[span(2, 1), failed(1, 2)]).await;
+    assert_eq!(rig.went_on(), [(1, 0), (1, 1), (1, 2)], "with what came before");
+    rig.comes(&[span(1, 3)]).await;
+    rig.pass(7.0).await;
+    assert_eq!(rig.went_on().len(), 4);
+    assert_eq!((rig.met(Fate::SampledOut), rig.rest.kept()), (2, 0));
+    // A policy that drops does so at once; as long as it may, nothing is kept.
+    let drop = "policies: [{name: all, type: always_sample}, {name: d, type: drop, \
+                drop: {drop_sub_policy: [{name: e, type: status_code, \
+                status_code: {status_codes: [ERROR]}}]}}]";
+    let mut rig = Rig::new(&format!("{{{yaml}, {drop}}}"));
+    rig.comes(&[span(1, 0), failed(2, 0)]).await;
+    assert_eq!((rig.met(Fate::SampledOut), rig.rest.kept()), (1, 1));
+    rig.ends().await;
+    assert!(rig.went_on().is_empty());
+}

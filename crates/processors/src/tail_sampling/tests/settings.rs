@@ -37,7 +37,12 @@ fn mistakes_are_told_where_they_are() {
         ),
         (policy("type: not"), "unknown sampling policy type"),
         (policy("type: latency, latency: {threshold: 5}"), "unknown key \"threshold\""),
-        ("sampling_strategy: span-ingest".into(), "span-ingest is not supported yet"),
+        (
+            "{sampling_strategy: span-ingest, policies: [{name: n, type: not, not: {not_sub_policy: \
+             {name: x, type: span_count, span_count: {max_spans: 5}}}}]}"
+                .into(),
+            "requires all policies to be stateless, but policy \"n\" is stateful",
+        ),
         ("sampling_strategy: all".into(), "sampling_strategy"),
         ("num_traces: 0".into(), "num_traces"),
         ("num_shards: 257".into(), "num_shards (257) must not exceed 256"),
