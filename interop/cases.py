@@ -13,6 +13,7 @@ import urllib.request
 import backend_cases
 import peers
 import prometheus_cases
+import secure
 from stack import ROOT, Prometheus, binary, free_port, get, stop, wait_for
 
 # @GRPC@ and @HTTP@ become the free ports of the process under test.
@@ -97,6 +98,11 @@ def python_sdk(stack):
     assert server.value('http_server_request_duration_seconds_count{service_name="sdk-shop"}') == 1
     service = wait_for("span and log", lambda: (s := seen_services(server)["sdk-shop"])["spans"] and s["logs"] and s)
     return f"counter, histogram, span and log record visible: {service}"
+
+
+def python_sdk_over_tls(stack):
+    """The Python SDK over HTTPS with a bearer token."""
+    return secure.python_sdk_over_tls(stack, SDK_PROGRAM)
 
 
 def go_collector_to_us(stack):
@@ -390,5 +396,6 @@ def files(stack):
 
 
 # Quick ones first: `--minutes` starts as many as fit its time.
-ALL = [telemetrygen, python_sdk, promtool, prometheus, victoria_metrics, *prometheus_cases.ALL, browser, mlserver, go_collector_to_us,
-       us_to_go_collector, *backend_cases.ALL, differential, files, scrapes, verdicts, documents]
+ALL = [telemetrygen, python_sdk, python_sdk_over_tls, secure.go_collector_over_mtls, promtool, prometheus, victoria_metrics,
+       *prometheus_cases.ALL, browser, mlserver, go_collector_to_us, us_to_go_collector, *backend_cases.ALL, differential, files, scrapes,
+       verdicts, documents]

@@ -83,18 +83,15 @@ pub(crate) fn validate_queue(config: &SendingQueue, at: &mut Checker<'_>) {
     config.validate(at);
 }
 
-/// An `http://` URL with a host.
+/// An `http://` or `https://` URL with a host.
 ///
 /// # Errors
-/// `Invalid`, also for `https://` as long as there is no TLS.
-pub(crate) fn plain_url(url: &str) -> Result<Uri> {
+/// `Invalid` when it is none.
+pub(crate) fn url(url: &str) -> Result<Uri> {
     let wrong = || Error::invalid(format!("\"{url}\" is not a URL such as http://host:4318"));
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     match (uri.scheme_str(), uri.host()) {
-        (Some("http"), Some(host)) if !host.is_empty() => Ok(uri),
-        (Some("https"), _) => Err(Error::invalid(format!(
-            "\"{url}\": TLS is not supported yet; use an http:// endpoint"
-        ))),
+        (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(uri),
         _ => Err(wrong()),
     }
 }

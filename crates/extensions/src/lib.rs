@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What runs beside the pipelines: the page with its APIs, the health check.
+//! What runs beside the pipelines: the page with its APIs, the health check, authenticators.
 
+pub mod basicauth;
+pub mod bearertokenauth;
 pub mod dashboard;
 pub mod file_storage;
 pub mod health_check;
 pub mod query_server;
+mod secrets;
 mod serving;

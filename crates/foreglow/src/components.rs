@@ -34,6 +34,8 @@ pub fn components() -> Components {
             exporters::nop::factory(),
         ],
         extensions: vec![
+            extensions::basicauth::factory(),
+            extensions::bearertokenauth::factory(),
             extensions::file_storage::factory(),
             extensions::health_check::factory(),
             extensions::query_server::factory(),

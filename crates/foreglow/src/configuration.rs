@@ -89,8 +89,9 @@ pub fn input(options: &Options) -> Input {
 /// Where the built-in configuration scrapes itself: where `service.telemetry` shows its metrics.
 fn scrape_own_metrics(metrics: &MetricsTelemetry) -> Vec<String> {
     const RECEIVER: &str = "receivers.prometheus.config.scrape_configs";
-    match metrics.addresses.first() {
-        Some(address) if metrics.level != Level::None => {
+    match metrics.pages.first() {
+        Some(page) if metrics.level != Level::None => {
+            let address = page.address.as_str();
             let (host, port) = address.rsplit_once(':').unwrap_or((address, "8888"));
             let host = if matches!(host, "" | "0.0.0.0" | "[::]") { "localhost" } else { host };
             vec![format!(

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use otlp_wire::{Payload, Signal};
 
 use crate::ack::Acks;
+use crate::auth::AuthData;
 use crate::budget::Permit;
 
 /// One validated OTLP export request on its way. Clone = a few refcounts.
@@ -56,6 +57,8 @@ pub struct Meta {
     pub client: Option<SocketAddr>,
     /// Request headers chosen by `include_metadata`, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// Who the client is, as the receiver's authenticator says: `username` and the like.
+    pub auth: AuthData,
     /// Tenant; empty for the single-tenant default.
     pub tenant: Arc<str>,
     /// True when the log gives this batch again after a restart: rebuild state, do not act on the

@@ -18,6 +18,7 @@ use basics::{Clock, Error, Result};
 use otlp_wire::{Pass, Payload, Signal};
 
 use crate::ack::Token;
+use crate::auth::Authenticator;
 use crate::batch::{Batch, Meta};
 use crate::config::{Decoded, Diagnostics, Node};
 use crate::host::Host;
@@ -149,6 +150,10 @@ pub trait Extension: Send + Sync {
     fn pipelines_ready(&self) {}
     /// The pipelines are about to stop.
     fn pipelines_stopping(&self) {}
+    /// What it is to servers and clients whose `auth` names it; asked for once it is built.
+    fn authenticator(&self) -> Option<Authenticator> {
+        None
+    }
     /// Ends; the pipelines have stopped.
     async fn stop(&self) -> Result<()>;
 }

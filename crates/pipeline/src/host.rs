@@ -10,6 +10,7 @@ use basics::{Clock, Result};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use crate::auth::Authenticators;
 use crate::budget::Budget;
 use crate::health::Health;
 use crate::ledger::Ledger;
@@ -26,6 +27,7 @@ struct Inner {
     telemetry: Telemetry,
     ledger: Ledger,
     health: Health,
+    authenticators: Authenticators,
     shared: Mutex<HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -56,6 +58,7 @@ impl Host {
             ledger: Ledger::new(telemetry.clone()),
             telemetry,
             health: Health::default(),
+            authenticators: Authenticators::default(),
             shared: Mutex::new(HashMap::new()),
         }))
     }
@@ -88,6 +91,12 @@ impl Host {
     /// Whether the process is ready.
     pub fn health(&self) -> &Health {
         &self.0.health
+    }
+
+    /// Authenticators by the id of their extension. Extensions are built first, so that what is
+    /// built or started after them finds them here.
+    pub fn authenticators(&self) -> &Authenticators {
+        &self.0.authenticators
     }
 
     /// The shared `T` called `name`, made by `make` for whoever asks first. So the one store of a

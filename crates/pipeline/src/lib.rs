@@ -7,6 +7,7 @@
 //! [`Acks`](ack::Acks). Nothing calls upstream.
 
 pub mod ack;
+pub mod auth;
 pub mod batch;
 pub mod budget;
 pub mod component;

@@ -7,6 +7,7 @@ pub mod elasticsearch;
 pub mod jaeger;
 pub mod kserve;
 pub mod otlp;
+pub mod pki;
 pub mod remote_write;
 
 pub use backend::{Backend, Fault, Received};

@@ -359,7 +359,7 @@ impl ComponentConfig for Config {
         let key = if self.cloudid.is_empty() { "endpoints" } else { "cloudid" };
         for url in at.check("endpoint", self.nodes()).unwrap_or_default() {
             if self.client.endpoint.is_empty() {
-                at.check(key, crate::settings::plain_url(&url));
+                at.check(key, crate::settings::url(&url));
             }
         }
         if !matches!(

@@ -138,7 +138,7 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
         clock: context.clock.clone(),
     };
     let sender = push::Sender {
-        client: Client::new(false),
+        client: Client::http(&config.client, &nodes, context)?,
         nodes,
         next: 0.into(),
         headers,
@@ -174,7 +174,7 @@ fn nodes(config: &Config) -> Result<(Vec<Uri>, Option<String>)> {
     let mut credentials = None;
     let mut nodes = Vec::new();
     for url in config.nodes()? {
-        let uri = settings::plain_url(&url)?;
+        let uri = settings::url(&url)?;
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let host = match authority.rsplit_once('@') {
             Some((user, host)) => {

@@ -95,9 +95,9 @@ pub fn factory() -> ExporterFactory {
 /// # Errors
 /// `Invalid` when the endpoint or a header is none.
 pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
-    let address = config.client.address().trim_end_matches('/');
+    let address = config.client.address();
     let uri = http::Uri::builder()
-        .scheme("http")
+        .scheme(config.client.scheme())
         .authority(address)
         .path_and_query(push::PATH)
         .build()
@@ -109,7 +109,7 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
         headers.extend(client::headers([("user-agent", config.client.user_agent.as_str())])?);
     }
     let sender = push::Sender {
-        client: Client::new(true),
+        client: Client::grpc(&config.client, context)?,
         uri,
         headers: crate::otlp::call_headers(headers, compression),
         compression,

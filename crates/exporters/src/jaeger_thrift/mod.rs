@@ -52,7 +52,7 @@ impl ComponentConfig for Config {
         match self.target() {
             "" => at.error("endpoint", "requires a non-empty \"endpoint\""),
             url if !self.url.is_empty() => {
-                at.check("url", settings::plain_url(url));
+                at.check("url", settings::url(url));
             }
             _ => {}
         }
@@ -90,7 +90,7 @@ pub fn factory() -> ExporterFactory {
 /// # Errors
 /// `Invalid` when the endpoint or a header is none.
 pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
-    let uri = settings::plain_url(config.target())?;
+    let uri = settings::url(config.target())?;
     let compression = config.client.compression.and_then(|c| settings::compression(Some(c)));
     let mut headers = client::headers(config.client.headers.iter())?;
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(client::USER_AGENT));
@@ -98,7 +98,8 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
     if let Some(encoding) = compression {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(compress::name(encoding)));
     }
-    let sender = Sender { client: Client::new(false), uri, headers, compression };
+    let client = Client::http(&config.client, [&uri], context)?;
+    let sender = Sender { client, uri, headers, compression };
     let timeout = config.client.timeout.unwrap_or(TIMEOUT);
     let settings = settings::delivery(timeout, &config.retry_on_failure, &config.sending_queue);
     Ok(Delivery::new(context, settings, sender))

@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The HTTP client under every exporter: pooled connections, plaintext, HTTP/1.1 or HTTP/2.
+//! The HTTP client under every exporter: pooled connections, plain text or TLS, HTTP/1.1 or HTTP/2.
 //!
 //! Pooling, reconnecting and multiplexing are hyper-util's. A pooled connection that the peer
 //! closed while idle is not a failure: the request goes again over a new one if nothing of it was
-//! sent. Connections idle for [`IDLE_TIME_MAX`] are closed.
+//! sent. Whether TLS is spoken is decided by the scheme of a request's URL, and who we are is added
+//! to every request by the authenticator that the settings name. Connections idle for
+//! [`IDLE_TIME_MAX`] are closed.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use ::net::connect::Connector;
+use ::net::tls::ClientTls;
 use basics::{Error, Result};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use pipeline::Context as Component;
+use pipeline::auth::ClientAuth;
+use pipeline::config::shared::{Auth, GrpcClient, HttpClient};
 
 /// The collector's `idle_conn_timeout`.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(90);
-/// A peer that does not even accept a connection in this time is down.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Idle connections kept to one peer: one for each default consumer.
 const IDLE_CONNECTIONS_MAX: usize = 10;
 /// Most of an answer that is read; the collector's cap. Answers are statuses of a few bytes.
@@ -35,7 +40,41 @@ pub const USER_AGENT: &str = concat!("foreglow/", env!("CARGO_PKG_VERSION"));
 
 /// A client; clone = refcount.
 #[derive(Clone)]
-pub struct Client(hyper_util::client::legacy::Client<HttpConnector, Parts>);
+pub struct Client {
+    pool: hyper_util::client::legacy::Client<Connector, Parts>,
+    auth: Option<Arc<dyn ClientAuth>>,
+}
+
+/// What a client is made of besides its URLs.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// HTTP/2 from the first byte, else what the TLS handshake agrees on, or HTTP/1.1.
+    pub http2: bool,
+    /// For `https` URLs.
+    pub tls: Option<ClientTls>,
+    /// Who we are.
+    pub auth: Option<Arc<dyn ClientAuth>>,
+    /// Pings on HTTP/2 connections.
+    pub pings: Option<Pings>,
+    /// How long an idle connection is kept; `None` = [`IDLE_TIME_MAX`].
+    pub idle_time_max: Option<Duration>,
+    /// Idle connections to one peer; `None` = [`IDLE_CONNECTIONS_MAX`].
+    pub idle_connections_max: Option<usize>,
+}
+
+/// Pings on HTTP/2 connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Pings {
+    /// After this long without traffic.
+    pub interval: Duration,
+    /// How long the answer may take.
+    pub timeout: Duration,
+    /// With no request under way, too.
+    pub while_idle: bool,
+}
+
+/// gRPC's shortest time between pings; servers close connections that ping more often.
+const PING_INTERVAL_MIN: Duration = Duration::from_secs(10);
 
 /// A complete answer.
 #[derive(Debug)]
@@ -51,22 +90,71 @@ pub struct Answer {
 }
 
 impl Client {
-    /// A client that speaks HTTP/2 from the first byte if `http2`, else HTTP/1.1.
-    pub fn new(http2: bool) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIME_MAX));
-        connector.enforce_http(true);
-        let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+    /// The client of a gRPC component.
+    ///
+    /// # Errors
+    /// `Invalid` when a certificate cannot be read or there is no such authenticator.
+    pub fn grpc(config: &GrpcClient, context: &Component) -> Result<Self> {
+        let pings = config.keepalive.map(|keepalive| Pings {
+            interval: keepalive.time.get().max(PING_INTERVAL_MIN),
+            timeout: keepalive.timeout.get(),
+            while_idle: keepalive.permit_without_stream,
+        });
+        Ok(Client::with(Settings {
+            http2: true,
+            tls: config.client_tls()?,
+            auth: authenticator(config.auth.as_ref(), context)?,
+            pings,
+            ..Settings::default()
+        }))
+    }
+
+    /// The client of an HTTP component that sends to `urls`.
+    ///
+    /// # Errors
+    /// `Invalid` when a certificate cannot be read or there is no such authenticator.
+    pub fn http<'a>(
+        config: &HttpClient,
+        urls: impl IntoIterator<Item = &'a Uri>,
+        context: &Component,
+    ) -> Result<Self> {
+        let is_tls = urls.into_iter().any(|url| url.scheme_str() == Some("https"));
+        let idle = config.max_idle_conns_per_host.filter(|n| *n > 0).or(config.max_idle_conns);
+        Ok(Client::with(Settings {
+            http2: false,
+            tls: is_tls.then(|| config.client_tls()).transpose()?,
+            auth: authenticator(config.auth.as_ref(), context)?,
+            pings: config.pings().map(|(interval, timeout)| Pings {
+                interval,
+                timeout,
+                while_idle: true,
+            }),
+            idle_time_max: config.idle_conn_timeout.and_then(|time| time.nonzero()),
+            idle_connections_max: match config.disable_keep_alives {
+                true => Some(0),
+                false => idle.filter(|n| *n > 0).map(|n| n as usize),
+            },
+        }))
+    }
+
+    /// A client of these settings.
+    pub fn with(settings: Settings) -> Self {
+        let mut builder = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+        builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIME_MAX)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .http2_only(http2)
+            .pool_idle_timeout(settings.idle_time_max.unwrap_or(IDLE_TIME_MAX))
+            .pool_max_idle_per_host(settings.idle_connections_max.unwrap_or(IDLE_CONNECTIONS_MAX))
+            .http2_only(settings.http2)
             .http2_initial_stream_window_size(STREAM_WINDOW)
-            .http2_max_frame_size(FRAME_SIZE_MAX)
-            .build(connector);
-        Client(client)
+            .http2_max_frame_size(FRAME_SIZE_MAX);
+        if let Some(pings) = settings.pings {
+            builder
+                .http2_keep_alive_interval(pings.interval)
+                .http2_keep_alive_timeout(pings.timeout)
+                .http2_keep_alive_while_idle(pings.while_idle);
+        }
+        Client { pool: builder.build(Connector::new(settings.tls)), auth: settings.auth }
     }
 
     /// Sends `request` and reads the whole answer.
@@ -83,14 +171,18 @@ impl Client {
     /// As there.
     pub async fn send_up_to(
         &self,
-        request: Request<Parts>,
+        mut request: Request<Parts>,
         answer_bytes_max: usize,
     ) -> Result<Answer> {
+        if let Some(auth) = &self.auth {
+            auth.add_to(request.headers_mut())?;
+        }
         let uri = request.uri().clone();
         let failed = |what: &str, cause: &dyn std::error::Error| {
             Error::retry(format!("{what} {uri}: {}", root_cause(cause)))
         };
-        let response = self.0.request(request).await.map_err(|e| failed("cannot send to", &e))?;
+        let response =
+            self.pool.request(request).await.map_err(|e| failed("cannot send to", &e))?;
         let (parts, mut body) = response.into_parts();
         let mut read = BytesMut::new();
         let mut trailers = HeaderMap::new();
@@ -106,6 +198,14 @@ impl Client {
         }
         Ok(Answer { status: parts.status, headers: parts.headers, body: read.freeze(), trailers })
     }
+}
+
+fn authenticator(
+    config: Option<&Auth>,
+    context: &Component,
+) -> Result<Option<Arc<dyn ClientAuth>>> {
+    let find = |auth: &Auth| context.host.authenticators().client(&auth.authenticator);
+    config.map(find).transpose()
 }
 
 /// The innermost error says what happened ("connection refused"), the outer ones only where.

@@ -3,7 +3,7 @@
 //!
 //! The body goes out as it is, or as it came in if it was compressed the same way and nobody has
 //! edited it. What the peer's status means is in `net::answer`; queue, retry and shutdown in
-//! [`crate::delivery`]. Plaintext only: TLS is refused at configuration.
+//! [`crate::delivery`]. TLS unless `tls.insecure` says otherwise.
 
 mod push;
 
@@ -84,9 +84,9 @@ pub fn factory() -> ExporterFactory {
 /// # Errors
 /// `Invalid` when the endpoint or a header is none.
 pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
-    let address = config.client.address().trim_end_matches('/');
+    let address = config.client.address();
     let uri = Uri::builder()
-        .scheme("http")
+        .scheme(config.client.scheme())
         .authority(address)
         .path_and_query(push::path(context.signal))
         .build()
@@ -97,7 +97,7 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
         headers.extend(client::headers([("user-agent", config.client.user_agent.as_str())])?);
     }
     let sender = push::Sender {
-        client: Client::new(true),
+        client: Client::grpc(&config.client, context)?,
         uri,
         headers: call_headers(headers, compression),
         compression,

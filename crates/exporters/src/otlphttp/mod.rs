@@ -77,7 +77,7 @@ impl ComponentConfig for Config {
         ] {
             let own = self.own_endpoint(signal);
             if !own.is_empty() {
-                at.check(key, settings::plain_url(own));
+                at.check(key, settings::url(own));
             }
         }
         at.check("headers", client::headers(self.client.headers.iter()));
@@ -127,7 +127,7 @@ pub fn factory() -> ExporterFactory {
 /// `Invalid` when there is no URL for the signal, or a header is none.
 pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
     let url = config.url(context.signal);
-    let uri = settings::plain_url(&url)?;
+    let uri = settings::url(&url)?;
     let compression = settings::compression(config.client.compression);
     let json = config.encoding == Encoding::Json;
     let mut headers = client::headers(config.client.headers.iter())?;
@@ -137,7 +137,8 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
     if let Some(encoding) = compression {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(compress::name(encoding)));
     }
-    let sender = push::Sender { client: Client::new(false), uri, headers, compression, json };
+    let client = Client::http(&config.client, [&uri], context)?;
+    let sender = push::Sender { client, uri, headers, compression, json };
     let timeout = config.client.timeout.unwrap_or(TIMEOUT);
     let settings = settings::delivery(timeout, &config.retry_on_failure, &config.sending_queue);
     Ok(Delivery::new(context, settings, sender))

@@ -19,19 +19,21 @@ mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::net::listen::Serving;
 use async_trait::async_trait;
 use basics::{Error, Result};
 use otlp_wire::Signal;
 use parking_lot::Mutex;
 use pipeline::component::ExporterFactory;
+use pipeline::config::shared::{Auth, HttpServer};
 use pipeline::telemetry::{Counter, Gauge};
-use pipeline::{Batch, Context, Exporter};
+use pipeline::{Batch, Context, Exporter, Host};
 
 pub use config::Config;
 
 use crate::delivery::{Delivery, DeliverySettings, Push, Pushed};
 use page::Pages;
-use server::{Offer, Server};
+use server::Offer;
 
 /// How the component table makes it.
 pub fn factory() -> ExporterFactory {
@@ -53,10 +55,12 @@ pub fn factory() -> ExporterFactory {
 /// The exporter.
 pub struct Pull {
     endpoint: String,
+    http: HttpServer,
+    host: Host,
     offer: Offer,
     pages: Arc<Pages>,
     delivery: Delivery,
-    server: Mutex<Option<Server>>,
+    server: Mutex<Option<Serving>>,
 }
 
 impl Pull {
@@ -77,6 +81,8 @@ impl Pull {
         let table = Filling { pages: pages.clone(), refused, series };
         Pull {
             endpoint: config.endpoint().to_owned(),
+            http: config.server.clone(),
+            host: context.host.clone(),
             offer: Offer { open_metrics: config.enable_open_metrics, utf8: config.utf8() },
             pages,
             delivery: Delivery::new(context, settings, table),
@@ -88,8 +94,11 @@ impl Pull {
 #[async_trait]
 impl Exporter for Pull {
     async fn start(&self) -> Result<()> {
-        let server = server::serve(&self.endpoint, self.pages.clone(), self.offer).await?;
-        *self.server.lock() = Some(server);
+        let find = |auth: &Auth| self.host.authenticators().server(&auth.authenticator);
+        let auth = self.http.auth.as_ref().map(find).transpose()?;
+        let pages = self.pages.clone();
+        let served = server::serve(&self.http, &self.endpoint, auth, pages, self.offer).await?;
+        *self.server.lock() = Some(served);
         self.delivery.start().await
     }
 
@@ -99,7 +108,10 @@ impl Exporter for Pull {
 
     async fn stop(&self) -> Result<()> {
         let stopped = self.delivery.stop().await;
-        self.server.lock().take();
+        let served = self.server.lock().take();
+        if let Some(served) = served {
+            served.stop().await;
+        }
         stopped
     }
 }

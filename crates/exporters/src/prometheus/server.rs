@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `GET /metrics` over HTTP/1.1; 404 elsewhere.
 //!
-//! One task a connection, at most [`CONNECTIONS_MAX`] at once, further ones wait. A taken port is an
-//! error at the start. On stop no new connections; those that are open end.
+//! In plain text or over TLS, at most [`CONNECTIONS_MAX`] connections at once, further ones wait. A
+//! taken port is an error at the start. On stop no new connections; those that are open end.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::net::listen::{self, Rules, Serving};
 use basics::{Error, Result};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use hyper_util::rt::TokioIo;
+use pipeline::auth::{Denied, ServerAuth};
+use pipeline::config::shared::{HttpServer, TimeOuts};
 
 use super::accept::Wanted;
 use super::page::Pages;
@@ -26,8 +26,8 @@ use super::page::Pages;
 /// Connections served at once: a few Prometheus servers and a person.
 const CONNECTIONS_MAX: usize = 64;
 
-/// A client that does not finish the head of its request in this time is cut off.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(60);
+/// What open requests get to end when the process stops.
+const DRAIN: Duration = Duration::from_millis(500);
 
 /// What the page may be.
 #[derive(Clone, Copy, Debug)]
@@ -36,69 +36,48 @@ pub(super) struct Offer {
     pub utf8: bool,
 }
 
-/// A running page; ends when dropped.
-pub(super) struct Server {
-    task: JoinHandle<()>,
-    #[cfg(test)]
-    pub address: std::net::SocketAddr,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Serves `pages` at `endpoint`.
+/// Serves `pages` at `endpoint`, to all or to those whom `auth` knows; ends when dropped.
 ///
 /// # Errors
-/// `Invalid` when it cannot be listened on.
-pub(super) async fn serve(endpoint: &str, pages: Arc<Pages>, offer: Offer) -> Result<Server> {
+/// `Invalid` when it cannot be listened on, or a certificate not be read.
+pub(super) async fn serve(
+    config: &HttpServer,
+    endpoint: &str,
+    auth: Option<Arc<dyn ServerAuth>>,
+    pages: Arc<Pages>,
+    offer: Offer,
+) -> Result<Serving> {
+    let what = format!("cannot listen on {endpoint} for the metrics page");
+    let rules = config.rules("metrics page", &["http/1.1"], TimeOuts::default());
+    let rules = rules.map_err(|e| e.within(&what))?;
+    let rules = Rules { connections_max: CONNECTIONS_MAX, drain: DRAIN, ..rules };
     let spelled =
         if endpoint.starts_with(':') { format!("0.0.0.0{endpoint}") } else { endpoint.to_owned() };
-    let refused = |e: std::io::Error| {
-        Error::invalid(format!("cannot listen on {endpoint} for the metrics page")).caused_by(e)
-    };
-    let listener = TcpListener::bind(&spelled).await.map_err(refused)?;
-    #[cfg(test)]
-    let address = listener.local_addr().map_err(refused)?;
-    let task = tokio::spawn(accept(listener, pages, offer));
-    Ok(Server {
-        task,
-        #[cfg(test)]
-        address,
-    })
+    let listener = listen::bind(&spelled).await.map_err(|e| e.within(&what))?;
+    let serving = listen::serve(listener, rules, move |stream, _, activity| {
+        let (pages, auth) = (pages.clone(), auth.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (pages, auth, busy) = (pages.clone(), auth.clone(), activity.begin());
+            async move {
+                let _busy = busy;
+                if let Some(auth) = auth
+                    && let Err(denied) = auth.authenticate(request.headers()).await
+                {
+                    return Ok::<_, Infallible>(unauthorized(denied));
+                }
+                Ok(answer(&pages, offer, &request).await)
+            }
+        });
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service)
+    });
+    serving.map_err(|e| Error::invalid(what).caused_by(e))
 }
 
-async fn accept(listener: TcpListener, pages: Arc<Pages>, offer: Offer) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    while let Ok(permit) = room.clone().acquire_owned().await {
-        while connections.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "metrics page: accept failed");
-                // Out of file descriptors, as a rule: give the others time to close theirs.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let pages = pages.clone();
-        connections.spawn(async move {
-            let service = service_fn(|request| {
-                let pages = pages.clone();
-                async move { Ok::<_, Infallible>(answer(&pages, offer, &request).await) }
-            });
-            // A broken connection is the client's affair.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIME_MAX)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-            drop(permit);
-        });
-    }
+fn unauthorized(denied: Denied) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(denied.message)));
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response.headers_mut().insert(WWW_AUTHENTICATE, denied.challenge);
+    response
 }
 
 async fn answer(

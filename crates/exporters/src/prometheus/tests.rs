@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+use pipeline::config::shared::HttpServer;
 use std::time::Duration;
 
 use basics::Clock;
@@ -379,9 +380,11 @@ async fn the_page_is_served_and_nothing_else() {
     let shown = Shown::new("{}");
     shown.take(measured);
     let offer = Offer { open_metrics: true, utf8: false };
-    let server = serve("127.0.0.1:0", shown.pages.clone(), offer).await.expect("listens");
+    let keys = HttpServer::default();
+    let server = serve(&keys, "127.0.0.1:0", None, shown.pages.clone(), offer);
+    let server = server.await.expect("listens");
     let ask = async |request: &str| {
-        let mut stream = tokio::net::TcpStream::connect(server.address).await.expect("connects");
+        let mut stream = tokio::net::TcpStream::connect(server.address()).await.expect("connects");
         let request = format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
         stream.write_all(request.as_bytes()).await.expect("written");
         stream.write_all(b"accept-encoding: gzip\r\n\r\n").await.expect("written");
@@ -398,7 +401,8 @@ async fn the_page_is_served_and_nothing_else() {
     assert_eq!(plain, shown.page(TEXT).await);
     assert!(ask("GET /").await.starts_with(b"HTTP/1.1 404"));
     assert!(ask("POST /metrics").await.starts_with(b"HTTP/1.1 405"));
-    let taken = serve(&server.address.to_string(), shown.pages.clone(), offer).await;
+    let address = server.address().to_string();
+    let taken = serve(&keys, &address, None, shown.pages.clone(), offer).await;
     assert!(taken.is_err_and(|error| error.message().contains("cannot listen")));
 }
 

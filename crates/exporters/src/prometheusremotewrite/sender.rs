@@ -85,9 +85,10 @@ impl Sender {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
         headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static(version));
+        let uri = crate::settings::url(&http.endpoint)?;
         Ok(Sender {
-            client: Client::new(false),
-            uri: crate::settings::plain_url(&http.endpoint)?,
+            client: Client::http(http, [&uri], context)?,
+            uri,
             headers,
             timeout: http.timeout.map_or(TIMEOUT, |timeout| timeout.get()),
             v2,

@@ -6,5 +6,6 @@ mod elasticsearch;
 mod embedded_store;
 mod jaeger;
 mod otlp;
+mod secure;
 mod support;
 mod yaml;

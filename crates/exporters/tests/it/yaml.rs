@@ -60,7 +60,7 @@ const FACTORIES: [fn() -> ExporterFactory; 9] = [
 #[test]
 fn mistakes_are_told_with_what_would_be_right() {
     for (exporter, told) in [
-        ("otlp: {endpoint: 'a:1'}", "TLS is not supported yet"),
+        ("otlp: {endpoint: 'a:1', tls: {ca_file: /no.pem}}", "tls::ca_file: cannot read /no.pem"),
         ("otlp: {tls: {insecure: true}}", "requires a non-empty"),
         (
             "otlp: {endpoint: 'a:1', tls: {insecure: true}, sending_queue: {storage: x}}",
@@ -71,7 +71,7 @@ fn mistakes_are_told_with_what_would_be_right() {
             "not a valid HTTP header",
         ),
         ("otlphttp: {}", "at least one endpoint must be specified"),
-        ("otlphttp: {endpoint: 'https://a'}", "TLS is not supported yet"),
+        ("otlphttp: {endpoint: 'ftp://a'}", "is not a URL such as"),
         ("otlphttp: {traces_endpoint: a}", "is not a URL such as http://host:4318"),
         ("otlphttp: {endpoint: 'http://a', compresion: gzip}", "unknown key \"compresion\""),
         ("debug: {verbosity: loud}", "verbosity level \"loud\" is not supported"),

@@ -17,16 +17,16 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use basics::{Clock, Error, Result, UnixNano};
+use net::listen::{self, Rules, Serving};
 use parking_lot::Mutex;
 use pipeline::Health;
 use pipeline::component::{Context, Extension, ExtensionFactory};
-use pipeline::config::shared::HttpServer;
+use pipeline::config::shared::{HttpServer, TimeOuts};
 use pipeline::config::{Checker, ComponentConfig, Decoded};
 use pipeline::host::Host;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 
-use crate::serving::Serving;
+use crate::serving::{self, ALPN};
 
 /// The collector's address.
 const ENDPOINT: &str = "localhost:13133";
@@ -121,24 +121,25 @@ struct HealthCheck {
 #[async_trait]
 impl Extension for HealthCheck {
     async fn start(&self, host: &Host) -> Result<()> {
-        let endpoint = self.config.server.endpoint.as_deref().unwrap_or(ENDPOINT);
-        let listener = TcpListener::bind(endpoint).await.map_err(|error| {
-            Error::invalid(format!("cannot listen on {endpoint}")).caused_by(error)
-        })?;
+        let server = &self.config.server;
+        let rules = server.rules("health_check", ALPN, TimeOuts::default())?;
+        let listener = listen::bind(server.endpoint.as_deref().unwrap_or(ENDPOINT)).await?;
         let probe = Probe {
             config: self.config.clone(),
             clock: self.clock.clone(),
             health: host.health().clone(),
         };
         let router = axum::Router::new().fallback(answer).with_state(Arc::new(probe));
-        *self.serving.lock() = Some(Serving::start("health_check", listener, router));
+        let router = serving::behind(server.auth.as_ref(), host, router)?;
+        let rules = Rules { drain: DRAIN, ..rules };
+        *self.serving.lock() = Some(serving::serve(listener, rules, router)?);
         Ok(())
     }
 
     async fn stop(&self) -> Result<()> {
         let serving = self.serving.lock().take();
         if let Some(serving) = serving {
-            serving.stop(DRAIN).await;
+            serving.stop().await;
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ fn wrong_settings_are_told() {
     for (yaml, message) in [
         ("path: live", "path: path must start with /"),
         ("endpoint: nowhere", "endpoint: \"nowhere\" has no port"),
-        ("tls: {cert_file: x}", "tls::cert_file: TLS is not supported yet"),
+        ("tls: {cert_file: x}", "tls::cert_file: cannot read x"),
     ] {
         let told = from_yaml::<Config>(yaml).expect_err(message);
         assert!(told.contains(message), "{told}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `query_server`: the one port for people. Dashboard, Prometheus API and our own API.
 //!
-//! In: HTTP/1.1 on `endpoint` (default `127.0.0.1:7070`, the command line's `--listen`). Starts
+//! In: HTTP/1.1, plain or over TLS, on `endpoint` (default `127.0.0.1:7070`, the command line's `--listen`). Starts
 //! before the pipelines, so the page is there while the log is replayed; `/-/ready` tells when all
 //! runs. Who may talk to it is decided by the guard (see `guard.rs`) before any handler.
 //! Source of the rules: design of the product; DNS rebinding as in CWE-350.
@@ -10,6 +10,7 @@ mod guard;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
@@ -18,8 +19,11 @@ use axum::http::Response;
 use axum::middleware::{Next, from_fn_with_state};
 use basics::{Clock, Error, Kind, Result};
 use exporters::embedded_store::STORE;
+use net::activity::Life;
+use net::listen::{Rules, Serving};
 use parking_lot::Mutex;
 use pipeline::component::{Context, Extension, ExtensionFactory};
+use pipeline::config::shared::{Auth, TlsServer};
 use pipeline::config::{Checker, ComponentConfig};
 use pipeline::host::Host;
 use query_api::Api;
@@ -27,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use crate::dashboard;
-use crate::serving::Serving;
+use crate::serving::{self, ALPN};
 use guard::{Decision, Guard};
 
 /// What a user writes.
@@ -45,6 +49,12 @@ pub struct Config {
     pub token: Option<String>,
     /// Open to everybody who reaches the port, also off loopback.
     pub allow_anonymous: bool,
+    /// TLS; absent = plain text.
+    #[serde(skip_serializing)]
+    pub tls: Option<TlsServer>,
+    /// Who may look, instead of those with the token.
+    #[serde(skip_serializing)]
+    pub auth: Option<Auth>,
 }
 
 impl Default for Config {
@@ -54,6 +64,8 @@ impl Default for Config {
             allowed_hosts: Vec::new(),
             token: None,
             allow_anonymous: false,
+            tls: None,
+            auth: None,
         }
     }
 }
@@ -75,6 +87,15 @@ impl ComponentConfig for Config {
         }
         if self.token.is_some() && self.allow_anonymous {
             at.error("allow_anonymous", "a token that nobody needs to show: set one of the two");
+        }
+        if let Some(tls) = &self.tls {
+            tls.validate(&mut at.key("tls"));
+        }
+        if let Some(auth) = &self.auth {
+            auth.validate(&mut at.key("auth"));
+            if self.token.is_some() {
+                at.error("token", "the authenticator says who may look: set one of the two");
+            }
         }
     }
 }
@@ -121,26 +142,40 @@ struct QueryServer {
 }
 
 /// How long open requests may take to end when the process stops.
-const DRAIN: std::time::Duration = std::time::Duration::from_secs(2);
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A browser keeps connections open while its page is; what stalls is ended.
+const LIFE: Life = Life {
+    head: Some(Duration::from_secs(60)),
+    idle: Some(Duration::from_secs(300)),
+    answer: None,
+    age: None,
+    grace: None,
+};
 
 #[async_trait]
 impl Extension for QueryServer {
     async fn start(&self, host: &Host) -> Result<()> {
         let endpoint = &self.config.endpoint;
+        let tls = self.config.tls.as_ref().map(|tls| tls.tls(ALPN)).transpose()?;
         let listener = TcpListener::bind(endpoint).await.map_err(|e| bind_error(endpoint, e))?;
         let address = listener.local_addr().map_err(|e| bind_error(endpoint, e))?;
         let guard = self.guard(address)?;
-        let link = link(address, guard.token.as_deref());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let link = link(scheme, address, guard.token.as_deref());
         *host.shared("page", || Ok(PageLink::default()))?.0.lock() = Some(link);
-        let router = self.router(host.clone(), guard);
-        *self.serving.lock() = Some(Serving::start("query_server", listener, router));
+        let auth = self.config.auth.as_ref();
+        let router = serving::behind(auth, host, self.router(host.clone()))?;
+        let router = router.layer(from_fn_with_state(Arc::new(guard), judge));
+        let rules = Rules { tls, life: LIFE, drain: DRAIN, ..Rules::new("query_server") };
+        *self.serving.lock() = Some(serving::serve(listener, rules, router)?);
         Ok(())
     }
 
     async fn stop(&self) -> Result<()> {
         let serving = self.serving.lock().take();
         if let Some(serving) = serving {
-            serving.stop(DRAIN).await;
+            serving.stop().await;
         }
         Ok(())
     }
@@ -151,12 +186,14 @@ impl QueryServer {
         let token = match &self.config.token {
             Some(token) => Some(token.clone()),
             None if address.ip().is_loopback() || self.config.allow_anonymous => None,
+            // Whoever the authenticator lets in may come in.
+            None if self.config.auth.is_some() => None,
             None => Some(Guard::make_token()?),
         };
         Ok(Guard { allowed_hosts: self.config.allowed_hosts.clone(), token })
     }
 
-    fn router(&self, host: Host, guard: Guard) -> axum::Router {
+    fn router(&self, host: Host) -> axum::Router {
         let stores = host.clone();
         let api = Api {
             host,
@@ -166,9 +203,7 @@ impl QueryServer {
             limits: promql::Limits::default(),
             store: Arc::new(move || stores.find::<store::Store>(STORE)),
         };
-        query_api::routes(api)
-            .merge(dashboard::router())
-            .layer(from_fn_with_state(Arc::new(guard), judge))
+        query_api::routes(api).merge(dashboard::router())
     }
 }
 
@@ -193,13 +228,13 @@ fn bind_error(endpoint: &str, error: std::io::Error) -> Error {
         .caused_by(error)
 }
 
-/// `http://host:port/` as a browser on this machine (or, off loopback, any other) opens it.
-fn link(address: SocketAddr, token: Option<&str>) -> String {
+/// `scheme://host:port/` as a browser on this machine (or, off loopback, any other) opens it.
+fn link(scheme: &str, address: SocketAddr, token: Option<&str>) -> String {
     let host = match address.ip() {
         ip if ip.is_unspecified() || ip.is_loopback() && ip.is_ipv4() => "127.0.0.1".to_owned(),
         std::net::IpAddr::V6(ip) => format!("[{ip}]"),
         ip => ip.to_string(),
     };
     let query = token.map_or(String::new(), |token| format!("?token={token}"));
-    format!("http://{host}:{}/{query}", address.port())
+    format!("{scheme}://{host}:{}/{query}", address.port())
 }

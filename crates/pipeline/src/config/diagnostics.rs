@@ -20,6 +20,17 @@ pub struct Diagnostics {
     found: Vec<Diagnostic>,
     /// What is being read, such as `receivers::otlp`; begins the messages.
     within: String,
+    /// Extensions that settings name, to be looked up when all are known.
+    authenticators: Vec<Named>,
+}
+
+/// An extension that some settings name as their authenticator.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub span: Span,
+    /// What begins the message.
+    pub place: String,
+    pub id: String,
 }
 
 /// One mistake or warning.
@@ -92,6 +103,16 @@ impl Diagnostics {
             help: Vec::new(),
         });
         self.found.last_mut().expect("just pushed")
+    }
+
+    pub(crate) fn name_authenticator(&mut self, span: Span, path: &str, id: &str) {
+        let place = self.prefixed(path, "").trim_end_matches(": ").to_owned();
+        self.authenticators.push(Named { span, place, id: id.to_owned() });
+    }
+
+    /// What has been named since the last call.
+    pub(crate) fn take_authenticators(&mut self) -> Vec<Named> {
+        std::mem::take(&mut self.authenticators)
     }
 
     /// True if there is a mistake, not only warnings.

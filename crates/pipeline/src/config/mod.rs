@@ -40,7 +40,9 @@ pub use diagnostics::Diagnostics;
 pub use expand::{Environment, Variables};
 pub use no_effect::NoEffect;
 pub use node::{Node, Value};
-pub use plan::{Instance, Level, LogsTelemetry, MetricsTelemetry, PipelinePlan, Plan, Telemetry};
+pub use plan::{
+    Instance, Level, LogsTelemetry, MetricsPage, MetricsTelemetry, PipelinePlan, Plan, Telemetry,
+};
 pub use report::{ComponentRow, KeyRow, Report, Status, report};
 pub use units::{ByteSize, Duration};
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use otlp_wire::Signal;
 
 use super::Decoded;
+use super::shared::{Auth, TlsServer};
 use crate::component::{ExporterFactory, ExtensionFactory, ProcessorFactory, ReceiverFactory};
 
 /// One component as configured: how to make it, and with what.
@@ -72,8 +73,25 @@ pub struct Telemetry {
 pub struct MetricsTelemetry {
     /// How much.
     pub level: Level,
-    /// `host:port` of every Prometheus page (`GET /metrics`); default `localhost:8888` alone.
-    pub addresses: Vec<String>,
+    /// Every Prometheus page (`GET /metrics`); default `localhost:8888` alone.
+    pub pages: Vec<MetricsPage>,
+}
+
+/// A page with own metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricsPage {
+    /// `host:port`.
+    pub address: String,
+    /// TLS; `None` = plain text.
+    pub tls: Option<TlsServer>,
+    /// Who may look.
+    pub auth: Option<Auth>,
+}
+
+impl From<String> for MetricsPage {
+    fn from(address: String) -> Self {
+        MetricsPage { address, tls: None, auth: None }
+    }
 }
 
 /// `service.telemetry.metrics.level`.
@@ -104,7 +122,7 @@ impl Default for Telemetry {
         Telemetry {
             metrics: MetricsTelemetry {
                 level: Level::Normal,
-                addresses: vec!["localhost:8888".to_owned()],
+                pages: vec!["localhost:8888".to_owned().into()],
             },
             logs: LogsTelemetry { level: "info".to_owned(), json: false },
             resource: Vec::new(),

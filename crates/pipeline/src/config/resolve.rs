@@ -67,12 +67,15 @@ pub(crate) fn resolve(
         }
         ids
     };
+    let telemetry = telemetry(service, diagnostics);
+    let listed = service_extensions(service, input, &extensions, components, diagnostics);
+    authenticators(&listed, &extensions, diagnostics);
     let plan = Plan {
         receivers: instances(&used(|pipeline| &pipeline.receivers), &receivers),
         processors: instances(&used(|pipeline| &pipeline.processors), &processors),
         exporters: instances(&used(|pipeline| &pipeline.exporters), &exporters),
-        extensions: service_extensions(service, input, &extensions, components, diagnostics),
-        telemetry: telemetry(service, diagnostics),
+        extensions: listed,
+        telemetry,
         pipelines,
     };
     storages(root, &plan, diagnostics);
@@ -499,4 +502,32 @@ fn service_extensions(
         }));
     }
     listed
+}
+
+/// Checks that every extension which settings name as an authenticator runs.
+fn authenticators(
+    listed: &[Instance<crate::component::ExtensionFactory>],
+    configured: &Extensions,
+    diagnostics: &mut Diagnostics,
+) {
+    for named in diagnostics.take_authenticators() {
+        let id = named.id.trim();
+        if listed.iter().any(|instance| &*instance.id == id) {
+            continue;
+        }
+        // Configured, listed and wrong in itself: told there.
+        if configured.get(id).is_some_and(Option::is_none) {
+            continue;
+        }
+        let message = format!(
+            "{}: failed to resolve authenticator \"{id}\": authenticator not found",
+            named.place
+        );
+        let diagnostic = diagnostics.error(named.span, message);
+        if configured.contains_key(id) {
+            diagnostic.help(format!("add {id} to service.extensions"));
+        } else if let Some(meant) = did_you_mean(id, configured.keys().map(String::as_str)) {
+            diagnostic.label(format!("did you mean \"{meant}\"?"));
+        }
+    }
 }

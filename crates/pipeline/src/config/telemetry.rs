@@ -6,7 +6,8 @@ use serde::de::IgnoredAny;
 
 use super::NoEffect;
 use super::decode::{Checker, ComponentConfig};
-use super::plan::{Level, LogsTelemetry, MetricsTelemetry, Telemetry};
+use super::plan::{Level, LogsTelemetry, MetricsPage, MetricsTelemetry, Telemetry};
+use super::shared::{Auth, TlsServer};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -56,6 +57,10 @@ struct Prometheus {
     without_scope_info: IgnoredAny,
     without_type_suffix: IgnoredAny,
     without_units: IgnoredAny,
+    /// Not in the collector.
+    tls: Option<TlsServer>,
+    /// Not in the collector.
+    auth: Option<Auth>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,6 +95,8 @@ impl Default for Prometheus {
             without_scope_info: IgnoredAny,
             without_type_suffix: IgnoredAny,
             without_units: IgnoredAny,
+            tls: None,
+            auth: None,
         }
     }
 }
@@ -164,9 +171,13 @@ impl Metrics {
             );
         }
         for (index, reader) in readers.unwrap_or_default().iter().enumerate() {
+            let mut list = at.key("readers");
+            let mut item = list.item(index);
+            if let Some(pull) = &reader.pull {
+                pull.exporter.prometheus.validate(&mut item);
+            }
             if reader.periodic.is_some() {
-                let mut item = at.key("readers");
-                item.item(index).warn(
+                item.warn(
                     "periodic",
                     "own metrics are not pushed yet; they are on the pull readers' pages only",
                 );
@@ -174,21 +185,38 @@ impl Metrics {
         }
     }
 
-    fn addresses(&self) -> Vec<String> {
-        let mut addresses: Vec<String> = self.address.iter().cloned().collect();
+    fn pages(&self) -> Vec<MetricsPage> {
+        let mut pages: Vec<MetricsPage> = self.address.iter().cloned().map(Into::into).collect();
         match &self.readers {
             Some(readers) => {
                 let pulls = readers.iter().filter_map(|reader| reader.pull.as_ref());
-                addresses.extend(pulls.map(|pull| pull.exporter.prometheus.address()));
+                pages.extend(pulls.map(|pull| pull.exporter.prometheus.page()));
             }
-            None if addresses.is_empty() => addresses.push(Prometheus::default().address()),
+            None if pages.is_empty() => pages.push(Prometheus::default().page()),
             None => {}
         }
-        addresses
+        pages
     }
 }
 
 impl Prometheus {
+    fn page(&self) -> MetricsPage {
+        MetricsPage { address: self.address(), tls: self.tls.clone(), auth: self.auth.clone() }
+    }
+
+    /// `at` is the place of the reader.
+    fn validate(&self, at: &mut Checker<'_>) {
+        let mut at = at.key("pull");
+        let mut at = at.key("exporter");
+        let mut at = at.key("prometheus");
+        if let Some(tls) = &self.tls {
+            tls.validate(&mut at.key("tls"));
+        }
+        if let Some(auth) = &self.auth {
+            auth.validate(&mut at.key("auth"));
+        }
+    }
+
     fn address(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -203,7 +231,7 @@ impl TelemetryConfig {
         Telemetry {
             metrics: MetricsTelemetry {
                 level: level(&self.metrics.level).unwrap_or_default(),
-                addresses: self.metrics.addresses(),
+                pages: self.metrics.pages(),
             },
             logs: LogsTelemetry {
                 level: self.logs.level.to_ascii_lowercase(),

@@ -17,7 +17,7 @@ use crate::ack::Lane;
 use crate::component::{
     Consumer, Context, Exporter, Extension, Inlets, Processor, ProcessorFactory, Receiver,
 };
-use crate::config::{Instance, PipelinePlan, Plan};
+use crate::config::{Instance, MetricsPage, PipelinePlan, Plan};
 use crate::host::Host;
 use crate::ledger::Book;
 use crate::telemetry::{Counter, ProcessorMeter, SECONDS};
@@ -25,8 +25,8 @@ use crate::telemetry::{Counter, ProcessorMeter, SECONDS};
 /// A built pipeline graph, ready to be started. See [`crate::runtime`].
 pub struct Graph {
     pub(crate) host: Host,
-    /// `host:port` of the pages with own metrics.
-    pub(crate) metrics_addresses: Vec<String>,
+    /// The pages with own metrics.
+    pub(crate) metrics_pages: Vec<MetricsPage>,
     pub(crate) extensions: Vec<(Arc<str>, Arc<dyn Extension>)>,
     pub(crate) exporters: Exporters,
     pub(crate) doors: Vec<Arc<Door>>,
@@ -43,7 +43,7 @@ impl Graph {
     /// All components that refuse their settings, each with its id.
     pub fn build(plan: &Plan, host: &Host) -> Result<Graph, Vec<Error>> {
         let mut builder = Builder { host, errors: Vec::new() };
-        let extensions = plan
+        let extensions: Vec<(Arc<str>, Arc<dyn Extension>)> = plan
             .extensions
             .iter()
             .filter_map(|it| {
@@ -54,6 +54,11 @@ impl Graph {
                     .map(|made| (it.id.clone(), made))
             })
             .collect();
+        for (id, extension) in &extensions {
+            if let Some(authenticator) = extension.authenticator() {
+                host.authenticators().set(id, authenticator);
+            }
+        }
         let exporters = builder.exporters(plan);
         let chains: Vec<_> =
             plan.pipelines.iter().filter_map(|it| builder.chain(plan, it, &exporters)).collect();
@@ -64,10 +69,10 @@ impl Graph {
             return Err(builder.errors);
         }
         let shown = plan.telemetry.metrics.level != crate::config::Level::None;
-        let addresses = &plan.telemetry.metrics.addresses;
+        let pages = &plan.telemetry.metrics.pages;
         Ok(Graph {
             host: host.clone(),
-            metrics_addresses: if shown { addresses.clone() } else { Vec::new() },
+            metrics_pages: if shown { pages.clone() } else { Vec::new() },
             extensions,
             exporters,
             doors,

@@ -57,8 +57,9 @@ impl Running {
     async fn bring_up(&mut self) -> Result<()> {
         let host = self.graph.host.clone();
         register_process(host.telemetry(), host.clock());
-        for address in &self.graph.metrics_addresses {
-            self.metrics.push(serve_metrics(host.telemetry().clone(), address).await?);
+        for page in &self.graph.metrics_pages {
+            let telemetry = host.telemetry().clone();
+            self.metrics.push(serve_metrics(telemetry, page, host.authenticators()).await?);
         }
         for (id, extension) in &self.graph.extensions {
             self.started.extensions += 1;

@@ -1,100 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `GET /metrics` on its own port, as the Go collector has it (`service.telemetry.metrics`).
 //!
-//! HTTP/1.1 by hyper, one task a connection, at most [`CONNECTIONS_MAX`] at once. A taken port is
-//! an error at the start.
+//! HTTP/1.1 by hyper, in plain text or over TLS, at most [`CONNECTIONS_MAX`] connections at once.
+//! A taken port is an error at the start.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use basics::{Error, Result};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use net::activity::Life;
+use net::listen::{self, Rules, Serving};
 
 use super::{Telemetry, render};
+use crate::auth::{Authenticators, ServerAuth};
+use crate::config::MetricsPage;
 
 /// Connections served at once: a few Prometheus servers and a person; the next one waits.
 const CONNECTIONS_MAX: usize = 64;
 
+/// A client that stalls must not keep one of them.
+const LIFE: Life = Life {
+    head: Some(Duration::from_secs(60)),
+    idle: Some(Duration::from_secs(300)),
+    answer: None,
+    age: None,
+    grace: None,
+};
+
 /// A running metrics page; ends when dropped.
 #[derive(Debug)]
-pub struct MetricsServer {
-    address: SocketAddr,
-    task: JoinHandle<()>,
-}
+pub struct MetricsServer(Serving);
 
 impl MetricsServer {
     /// Where it listens; tells the port when 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 }
 
-impl Drop for MetricsServer {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Shows `telemetry` on `address` (`host:port`).
+/// Shows `telemetry` on `page`.
 ///
 /// # Errors
-/// [`basics::Kind::Invalid`] when the address cannot be listened on.
-pub async fn serve_metrics(telemetry: Telemetry, address: &str) -> Result<MetricsServer> {
-    let refused = |e: std::io::Error| {
-        Error::invalid(format!("cannot listen on {address} for own metrics")).caused_by(e)
+/// [`basics::Kind::Invalid`] when the address cannot be listened on, a certificate not be read, or
+/// an authenticator not be found.
+pub async fn serve_metrics(
+    telemetry: Telemetry,
+    page: &MetricsPage,
+    authenticators: &Authenticators,
+) -> Result<MetricsServer> {
+    let what = format!("cannot listen on {} for own metrics", page.address);
+    let tls = page.tls.as_ref().map(|tls| tls.tls(&["http/1.1"])).transpose();
+    let auth = page.auth.as_ref().map(|auth| authenticators.server(&auth.authenticator));
+    let rules = Rules {
+        tls: tls.map_err(|e| e.within(&what))?,
+        life: LIFE,
+        connections_max: CONNECTIONS_MAX,
+        drain: Duration::from_millis(500),
+        ..Rules::new("own metrics")
     };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    let task = tokio::spawn(accept(listener, telemetry));
-    Ok(MetricsServer { address, task })
+    let shown = Arc::new(Shown { telemetry, auth: auth.transpose().map_err(|e| e.within(&what))? });
+    let listener = listen::bind(&page.address).await.map_err(|e| e.within(&what))?;
+    let serving = listen::serve(listener, rules, move |stream, _, activity| {
+        let shown = shown.clone();
+        let service = service_fn(move |request| {
+            let (shown, busy) = (shown.clone(), activity.begin());
+            async move {
+                let _busy = busy;
+                Ok::<_, Infallible>(shown.answer(&request).await)
+            }
+        });
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service)
+    });
+    serving.map(MetricsServer).map_err(|e| Error::invalid(what).caused_by(e))
 }
 
-async fn accept(listener: TcpListener, telemetry: Telemetry) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    while let Ok(permit) = room.clone().acquire_owned().await {
-        while connections.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "own metrics: accept failed");
-                // Out of file descriptors, as a rule: give the others time to close theirs.
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let telemetry = telemetry.clone();
-        connections.spawn(async move {
-            let service = service_fn(|request| {
-                let answer = answer(&telemetry, &request);
-                async move { Ok::<_, Infallible>(answer) }
-            });
-            // A broken connection is the client's affair.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-            drop(permit);
-        });
+struct Shown {
+    telemetry: Telemetry,
+    auth: Option<Arc<dyn ServerAuth>>,
+}
+
+impl Shown {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if let Some(auth) = &self.auth
+            && let Err(denied) = auth.authenticate(request.headers()).await
+        {
+            let mut response = answer(StatusCode::UNAUTHORIZED, "text/plain", denied.message);
+            response.headers_mut().insert(WWW_AUTHENTICATE, denied.challenge);
+            return response;
+        }
+        match request.uri().path() {
+            "/metrics" => answer(StatusCode::OK, render::CONTENT_TYPE, self.telemetry.render()),
+            _ => answer(StatusCode::NOT_FOUND, "text/plain", "only /metrics is here\n".to_owned()),
+        }
     }
 }
 
-fn answer(telemetry: &Telemetry, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let (status, kind, body) = match request.uri().path() {
-        "/metrics" => (StatusCode::OK, render::CONTENT_TYPE, telemetry.render()),
-        _ => (StatusCode::NOT_FOUND, "text/plain", "only /metrics is here\n".to_owned()),
-    };
+fn answer(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

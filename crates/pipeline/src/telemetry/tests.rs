@@ -97,14 +97,17 @@ fn the_process_knows_its_memory_and_cpu() {
 async fn the_page_is_served_on_metrics_only_and_a_taken_port_is_an_error() {
     let telemetry = Telemetry::new();
     telemetry.counter("n", "Things.", &[]).add(7);
-    let server = serve_metrics(telemetry.clone(), "127.0.0.1:0").await.unwrap();
+    let authenticators = crate::auth::Authenticators::default();
+    let page = "127.0.0.1:0".to_owned().into();
+    let server = serve_metrics(telemetry.clone(), &page, &authenticators).await.unwrap();
     let address = server.address();
     let page = get(address, "/metrics").await;
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     assert!(page.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{page}");
     assert!(page.ends_with("\nn 7\n"), "{page}");
     assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
-    let error = serve_metrics(telemetry, &address.to_string()).await.unwrap_err();
+    let taken = address.to_string().into();
+    let error = serve_metrics(telemetry, &taken, &authenticators).await.unwrap_err();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
 }
 

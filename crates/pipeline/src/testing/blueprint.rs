@@ -27,7 +27,7 @@ impl Blueprint {
     pub fn new() -> Self {
         let mut plan = Plan::default();
         plan.telemetry.metrics.level = Level::None;
-        plan.telemetry.metrics.addresses.clear();
+        plan.telemetry.metrics.pages.clear();
         Blueprint(plan)
     }
 

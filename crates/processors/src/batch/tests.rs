@@ -103,6 +103,7 @@ async fn tenants_replayed_data_and_chosen_metadata_are_kept_apart() {
         replay,
         headers: vec![("region".into(), region.into()), ("x".into(), "y".into())],
         client: Some(([127, 0, 0, 1], 80).into()),
+        ..Meta::default()
     };
     let mut stage = batcher("metadata_keys: [Region]", &Clock::manual(0));
     let (out, rest) = outlet();

@@ -38,17 +38,23 @@ pub enum BodyError {
     Refused(Error),
 }
 
-/// Reads all of `body`, at most `limit` bytes, with memory from `admission`.
+/// Reads all of `body`, at most `limit` bytes, with memory from `budget`, within `time_max` (a
+/// minute if there is none).
 ///
 /// # Errors
 /// See [`BodyError`]; a declared length above the limit is refused before a byte is read.
-pub async fn read<B>(body: B, limit: usize, budget: &Budget) -> Result<(Bytes, Permit), BodyError>
+pub async fn read<B>(
+    body: B,
+    limit: usize,
+    time_max: Option<Duration>,
+    budget: &Budget,
+) -> Result<(Bytes, Permit), BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
     let declared = body.size_hint().exact().map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-    read_on(Bytes::new(), body, declared, limit, budget).await
+    read_on(Bytes::new(), body, declared, limit, time_max, budget).await
 }
 
 /// Like [`read`] when the beginning has been read and told the length of the whole.
@@ -60,6 +66,7 @@ pub async fn read_on<B>(
     mut body: B,
     declared: Option<usize>,
     limit: usize,
+    time_max: Option<Duration>,
     budget: &Budget,
 ) -> Result<(Bytes, Permit), BodyError>
 where
@@ -89,9 +96,10 @@ where
         }
         Ok(parts.finish())
     };
-    match tokio::time::timeout(BODY_TIME_MAX, read).await {
+    let time_max = time_max.unwrap_or(BODY_TIME_MAX);
+    match tokio::time::timeout(time_max, read).await {
         Ok(bytes) => Ok((bytes?, permit)),
-        Err(_) => Err(BodyError::Broken(format!("body not complete after {BODY_TIME_MAX:?}"))),
+        Err(_) => Err(BodyError::Broken(format!("body not complete after {time_max:?}"))),
     }
 }
 
@@ -136,14 +144,14 @@ mod tests {
     async fn reads_whole_bodies_and_refuses_one_byte_more() {
         let budget = Budget::new(1 << 20);
         let (bytes, permit) =
-            read(frames(vec![b"ab", b"", b"cde"]), 5, &budget).await.expect("fits");
+            read(frames(vec![b"ab", b"", b"cde"]), 5, None, &budget).await.expect("fits");
         assert_eq!(&bytes[..], b"abcde");
         assert!(budget.used() > 0);
         drop(permit);
         assert_eq!(budget.used(), 0);
-        let over = read(frames(vec![b"abc", b"def"]), 5, &budget).await;
+        let over = read(frames(vec![b"abc", b"def"]), 5, None, &budget).await;
         assert!(matches!(over, Err(BodyError::TooLarge { limit: 5 })));
-        let over = read(Full::new(Bytes::from_static(b"abcdef")), 5, &budget).await;
+        let over = read(Full::new(Bytes::from_static(b"abcdef")), 5, None, &budget).await;
         assert!(matches!(over, Err(BodyError::TooLarge { limit: 5 })));
     }
 
@@ -151,7 +159,7 @@ mod tests {
     async fn without_memory_the_body_waits_and_is_then_refused_as_overloaded() {
         let budget = Budget::new(64 << 10);
         let _held = budget.take(64 << 10).expect("free");
-        let refused = read(frames(vec![b"a"]), 5, &budget).await;
+        let refused = read(frames(vec![b"a"]), 5, None, &budget).await;
         let Err(BodyError::Refused(error)) = refused else { panic!("{refused:?}") };
         assert_eq!(error.kind(), basics::Kind::Overloaded);
     }
@@ -159,7 +167,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_stalls_is_given_up() {
         let endless = StreamBody::new(futures::stream::pending::<Result<_, String>>());
-        let broken = read(endless, 5, &Budget::new(1 << 20)).await;
+        let broken = read(endless, 5, None, &Budget::new(1 << 20)).await;
         assert!(matches!(broken, Err(BodyError::Broken(_))), "{broken:?}");
     }
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What receivers with a listener share: binding, the accept loop, bounded bodies, inflating.
+//! What receivers with a listener share: bounded bodies, inflating. Listening is in the crate `net`.
 
 pub mod body;
 pub mod inflate;
-pub mod listen;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Settings of the OTLP receiver, with the collector's keys.
 
+use std::sync::Arc;
+
 use basics::{Error, Result};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use otlp_wire::Signal;
+use pipeline::auth::ServerAuth;
 use pipeline::config::shared::{GrpcServer, HttpServer};
 use pipeline::config::{Checker, ComponentConfig};
 use pipeline::telemetry::ReceiverMeter;
@@ -11,6 +14,7 @@ use serde::Deserialize;
 
 use super::cors::Cors;
 use super::http::Service;
+use crate::net::inflate;
 
 /// Largest request, compressed and plain, unless a key says otherwise: what OTLP SDKs may send.
 /// The collector takes 4 MiB (gRPC) and 20 MiB (HTTP), too little for the largest batches.
@@ -73,6 +77,13 @@ impl ComponentConfig for Config {
             let mut at = at.key("http");
             http.server.validate(&mut at);
             at.check("response_headers", response_headers(&http.server));
+            let names = http.server.compression_algorithms.as_deref().unwrap_or_default();
+            for (index, name) in names.iter().enumerate() {
+                if inflate::from_name(name).is_err() {
+                    let message = format!("unsupported compression \"{name}\"");
+                    at.key("compression_algorithms").item(index).error("", message);
+                }
+            }
         }
     }
 }
@@ -88,8 +99,21 @@ impl Http {
         self.server.endpoint.as_deref().filter(|e| !e.is_empty()).unwrap_or("localhost:4318")
     }
 
+    /// Names of the content encodings taken; `None` = all.
+    fn encodings(&self) -> Option<Vec<String>> {
+        let mut names = self.server.compression_algorithms.clone()?;
+        for name in &mut names {
+            *name = name.trim().to_ascii_lowercase();
+        }
+        Some(names)
+    }
+
     /// The service as configured.
-    pub(super) fn service(&self, meter: ReceiverMeter) -> Result<Service> {
+    pub(super) fn service(
+        &self,
+        meter: ReceiverMeter,
+        auth: Option<Arc<dyn ServerAuth>>,
+    ) -> Result<Service> {
         let rooted =
             |path: &String| if path.starts_with('/') { path.clone() } else { format!("/{path}") };
         let cors = self.server.cors.as_ref().filter(|cors| !cors.allowed_origins.is_empty());
@@ -109,6 +133,9 @@ impl Http {
                 max_age: cors.max_age,
             }),
             response_headers: response_headers(&self.server)?,
+            encodings: self.encodings(),
+            read_time_max: self.server.read_timeout.and_then(|time| time.nonzero()),
+            auth,
             meter,
         })
     }

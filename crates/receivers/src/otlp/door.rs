@@ -8,6 +8,7 @@ use basics::{Clock, Error, Result};
 use bytes::Bytes;
 use http::HeaderMap;
 use otlp_wire::{Payload, Signal};
+use pipeline::auth::AuthData;
 use pipeline::telemetry::ReceiverMeter;
 use pipeline::{Acks, Batch, Budget, Delivered, Encoded, Encoding, Inlets, Meta, Permit, Token};
 
@@ -31,6 +32,8 @@ pub(crate) struct Request<'a> {
     pub peer: SocketAddr,
     /// Request headers if they are to be kept as metadata.
     pub headers: Option<&'a HeaderMap>,
+    /// Who the client is.
+    pub auth: AuthData,
 }
 
 /// Why a request was not taken.
@@ -68,6 +71,7 @@ impl Door {
             received: self.clock.now(),
             client: Some(request.peer),
             headers: request.headers.map(kept_headers).unwrap_or_default(),
+            auth: request.auth,
             ..Meta::default()
         };
         let (token, mut verdict) = Token::pair();

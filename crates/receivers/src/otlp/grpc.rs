@@ -23,6 +23,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use otlp_wire::Signal;
+use pipeline::auth::{AuthData, ServerAuth};
 use pipeline::telemetry::ReceiverMeter;
 
 use super::door::{self, Door, Refusal};
@@ -46,6 +47,8 @@ pub(crate) struct Service {
     pub limit: usize,
     /// Keep request headers as metadata.
     pub include_metadata: bool,
+    /// Who may send.
+    pub auth: Option<Arc<dyn ServerAuth>>,
     /// Counts items taken and refused.
     pub meter: ReceiverMeter,
 }
@@ -77,6 +80,13 @@ async fn export(
         let message = format!("unknown service or no pipeline for it: {}", request.uri().path());
         return Err(Status { code: code::UNIMPLEMENTED, ..Status::invalid(message) });
     };
+    let auth = match &service.auth {
+        None => AuthData::new(),
+        Some(auth) => auth
+            .authenticate(request.headers())
+            .await
+            .map_err(|denied| Status::unauthenticated(denied.message))?,
+    };
     let (parts, mut stream) = request.into_parts();
     let named = parts.headers.get(ENCODING).map_or("", |v| v.to_str().unwrap_or("?"));
     let encoding = inflate::from_name(named).map_err(|unknown| Status {
@@ -89,7 +99,7 @@ async fn export(
         announced => {
             let declared = announced.map(|length| length + PREFIX);
             let limit = service.limit.saturating_add(PREFIX);
-            body::read_on(begun, stream, declared, limit, &door.budget).await
+            body::read_on(begun, stream, declared, limit, None, &door.budget).await
         }
     }
     .map_err(|e| body_status(&e, service.limit))?;
@@ -110,6 +120,7 @@ async fn export(
         limit: service.limit,
         peer,
         headers: service.include_metadata.then_some(&parts.headers),
+        auth,
     };
     let taken = door.take(request, permit, &service.meter).await;
     let delivered = taken.map_err(|refusal| Status::from(&refusal))?;

@@ -7,13 +7,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use otlp_wire::Signal;
+use pipeline::auth::{AuthData, Denied, ServerAuth};
 use pipeline::telemetry::ReceiverMeter;
 
 use super::cors::Cors;
@@ -37,6 +39,12 @@ pub(crate) struct Service {
     pub cors: Option<Cors>,
     /// Headers added to every answer.
     pub response_headers: HeaderMap,
+    /// Content encodings taken; `None` = all there are, `""` stands for none.
+    pub encodings: Option<Vec<String>>,
+    /// For reading a body; `None` = a minute.
+    pub read_time_max: Option<Duration>,
+    /// Who may send.
+    pub auth: Option<Arc<dyn ServerAuth>>,
     /// Counts items taken and refused.
     pub meter: ReceiverMeter,
 }
@@ -85,7 +93,14 @@ async fn answer(
             "415 unsupported media type, supported: [application/json, application/x-protobuf]";
         return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
     };
-    match export(door, service, peer, signal, json, request).await {
+    let auth = match &service.auth {
+        None => AuthData::new(),
+        Some(auth) => match auth.authenticate(request.headers()).await {
+            Ok(known) => known,
+            Err(denied) => return unauthenticated(denied, json),
+        },
+    };
+    match export(door, service, peer, signal, json, request, auth).await {
         Ok(body) => otlp(StatusCode::OK, json, body),
         Err(status) => refused(&status, json),
     }
@@ -98,13 +113,18 @@ async fn export(
     signal: Signal,
     json: bool,
     request: Request<Incoming>,
+    auth: AuthData,
 ) -> Result<Bytes, Status> {
     let (parts, stream) = request.into_parts();
     let named = parts.headers.get(CONTENT_ENCODING).map_or("", |v| v.to_str().unwrap_or("?"));
-    let encoding = inflate::from_name(named)
-        .map_err(|unknown| Status::invalid(format!("unsupported Content-Encoding: {unknown}")))?;
-    let (bytes, permit) =
-        body::read(stream, service.limit, &door.budget).await.map_err(|e| body_status(&e))?;
+    let unsupported = |name: &str| Status::invalid(format!("unsupported Content-Encoding: {name}"));
+    let encoding = inflate::from_name(named).map_err(unsupported)?;
+    if !service.takes(named) {
+        return Err(unsupported(named));
+    }
+    let (bytes, permit) = body::read(stream, service.limit, service.read_time_max, &door.budget)
+        .await
+        .map_err(|e| body_status(&e))?;
     let request = door::Request {
         signal,
         json,
@@ -113,6 +133,7 @@ async fn export(
         limit: service.limit,
         peer,
         headers: service.include_metadata.then_some(&parts.headers),
+        auth,
     };
     let taken = door.take(request, permit, &service.meter).await;
     let delivered = taken.map_err(|refusal| Status::from(&refusal))?;
@@ -139,6 +160,23 @@ fn body_status(error: &BodyError) -> Status {
         ))),
         BodyError::Broken(why) => Status::invalid(format!("cannot read the request: {why}")),
         BodyError::Refused(error) => Status::from(error),
+    }
+}
+
+/// 401 with a `google.rpc.Status`, as the collector answers.
+fn unauthenticated(denied: Denied, json: bool) -> Response<Full<Bytes>> {
+    let mut response = refused(&Status::unauthenticated(denied.message), json);
+    response.headers_mut().insert(WWW_AUTHENTICATE, denied.challenge);
+    response
+}
+
+impl Service {
+    /// True if `compression_algorithms` has the encoding.
+    fn takes(&self, named: &str) -> bool {
+        let named = named.trim();
+        let named = if named == "identity" { "" } else { named };
+        let all = self.encodings.as_ref();
+        all.is_none_or(|all| all.iter().any(|taken| taken.eq_ignore_ascii_case(named)))
     }
 }
 

@@ -15,10 +15,12 @@ mod grpc;
 mod http;
 mod status;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::net::listen::{self, Serving};
 use async_trait::async_trait;
 use basics::{Error, Result};
 use hyper::service::service_fn;
@@ -26,14 +28,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use otlp_wire::Signal;
 use parking_lot::Mutex;
+use pipeline::auth::ServerAuth;
 use pipeline::component::ReceiverFactory;
-use pipeline::config::shared::GrpcServer;
+use pipeline::config::shared::{Auth, GrpcServer, TimeOuts};
 use pipeline::telemetry::ReceiverMeter;
 use pipeline::{Context, Inlets, Receiver};
 
 pub use config::{Config, Http, Protocols, REQUEST_BYTES_MAX};
 
-use crate::net::listen::{self, Serving};
 use door::Door;
 
 /// Flow-control windows: one request of 4 MiB without waiting, 16 MiB a connection. With HTTP/2's
@@ -47,8 +49,9 @@ const STREAMS_MAX: u32 = 256;
 /// gRPC's defaults for a server: a ping after two idle hours, 20 s for the answer.
 const PING_INTERVAL: Duration = Duration::from_secs(2 * 3600);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Headers must be complete within this time, as the collector's `read_header_timeout`.
-const HEADER_TIME_MAX: Duration = Duration::from_secs(60);
+/// Headers must be complete within a minute; the collector has no limit here. Nothing else has one:
+/// an answer may wait for back-pressure, and an SDK may export once in five minutes.
+const TIME_OUTS: TimeOuts = TimeOuts { head: secs(60), answer: secs(0), idle: secs(0) };
 
 /// The receiver.
 pub struct Otlp {
@@ -93,10 +96,11 @@ impl Otlp {
     }
 
     async fn start_grpc(&self, config: &GrpcServer) -> Result<Serving> {
-        let listener = listen::bind(config::grpc_endpoint(config)).await?;
+        let rules = config.rules("grpc")?;
         let service = Arc::new(grpc::Service {
             limit: config.message_bytes_max(REQUEST_BYTES_MAX),
             include_metadata: config.include_metadata,
+            auth: self.server_auth(config.auth.as_ref())?,
             meter: self.meter("grpc"),
         });
         let streams = match config.max_concurrent_streams {
@@ -107,11 +111,16 @@ impl Otlp {
         let ping = keepalive.time.nonzero().unwrap_or(PING_INTERVAL);
         let pong = keepalive.timeout.nonzero().unwrap_or(PING_TIMEOUT);
         let door = self.door.clone();
-        let serving = listen::serve(listener, move |stream, peer, open| {
+        let listener = listen::bind(config::grpc_endpoint(config)).await?;
+        let serving = listen::serve(listener, rules, move |stream, peer, activity| {
             let (door, service) = (door.clone(), service.clone());
             let service = service_fn(move |request| {
                 let call = grpc::call(door.clone(), service.clone(), peer, request);
-                async move { Ok::<_, std::convert::Infallible>(call.await) }
+                let busy = activity.begin();
+                async move {
+                    let _busy = busy;
+                    Ok::<_, Infallible>(call.await)
+                }
             });
             let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
             builder
@@ -122,45 +131,51 @@ impl Otlp {
                 .max_concurrent_streams(streams)
                 .keep_alive_interval(Some(ping))
                 .keep_alive_timeout(pong);
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            let connection = open.watch(connection);
-            async move {
-                if let Err(e) = connection.await {
-                    tracing::debug!(%peer, "grpc connection ended: {e}");
-                }
-            }
+            builder.serve_connection(TokioIo::new(stream), service)
         });
         serving.map_err(|e| Error::invalid("cannot listen").caused_by(e))
     }
 
     async fn start_http(&self, config: &Http) -> Result<Serving> {
-        let listener = listen::bind(config.endpoint()).await?;
-        let service = Arc::new(config.service(self.meter("http"))?);
+        let server = &config.server;
+        let rules = server.rules("http", &["h2", "http/1.1"], TIME_OUTS)?;
+        let auth = self.server_auth(server.auth.as_ref())?;
+        let service = Arc::new(config.service(self.meter("http"), auth)?);
+        let keep_alive = server.keep_alives_enabled.unwrap_or(true);
         let door = self.door.clone();
-        let serving = listen::serve(listener, move |stream, peer, open| {
+        let listener = listen::bind(config.endpoint()).await?;
+        let serving = listen::serve(listener, rules, move |stream, peer, activity| {
             let (door, service) = (door.clone(), service.clone());
             let service = service_fn(move |request| {
                 let call = http::call(door.clone(), service.clone(), peer, request);
-                async move { Ok::<_, std::convert::Infallible>(call.await) }
+                let busy = activity.begin();
+                async move {
+                    let _busy = busy;
+                    Ok::<_, Infallible>(call.await)
+                }
             });
             let mut builder = auto::Builder::new(TokioExecutor::new());
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX);
+            // Its own limit counts the wait between two requests, see `net::activity`.
+            builder.http1().header_read_timeout(None).keep_alive(keep_alive);
             builder
                 .http2()
                 .timer(TokioTimer::new())
                 .initial_stream_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
                 .max_concurrent_streams(STREAMS_MAX);
-            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-            let connection = open.watch(connection);
-            async move {
-                if let Err(e) = connection.await {
-                    tracing::debug!(%peer, "http connection ended: {e}");
-                }
-            }
+            builder.serve_connection(TokioIo::new(stream), service).into_owned()
         });
         serving.map_err(|e| Error::invalid("cannot listen").caused_by(e))
     }
+
+    fn server_auth(&self, auth: Option<&Auth>) -> Result<Option<Arc<dyn ServerAuth>>> {
+        let find = |auth: &Auth| self.context.host.authenticators().server(&auth.authenticator);
+        auth.map(find).transpose()
+    }
+}
+
+const fn secs(seconds: u64) -> pipeline::config::Duration {
+    pipeline::config::Duration::from_secs(seconds)
 }
 
 #[async_trait]

@@ -16,6 +16,7 @@ pub(crate) mod code {
     pub const RESOURCE_EXHAUSTED: i32 = 8;
     pub const UNIMPLEMENTED: i32 = 12;
     pub const INTERNAL: i32 = 13;
+    pub const UNAUTHENTICATED: i32 = 16;
 }
 
 /// An answer that is not success.
@@ -85,6 +86,11 @@ impl Status {
             message: message.into(),
             retry_after: None,
         }
+    }
+
+    /// A client that has not shown who it is.
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Status { code: code::UNAUTHENTICATED, http: 401, ..Status::invalid(message) }
     }
 
     /// As `google.rpc.Status` in protobuf, with `RetryInfo` if a wait is named.

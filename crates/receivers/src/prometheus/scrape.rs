@@ -157,7 +157,7 @@ impl Fetcher {
         let header = |name| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
         let encoding = inflate::from_name(header(CONTENT_ENCODING))
             .map_err(|name| Error::invalid(format!("the page has content encoding {name}")))?;
-        let read = body::read(stream, self.bytes_max, budget).await;
+        let read = body::read(stream, self.bytes_max, None, budget).await;
         let (bytes, mut permit) = read.map_err(|e| match e {
             BodyError::TooLarge { limit } => {
                 Error::invalid(format!("the page is larger than {limit} bytes (body_size_limit)"))

@@ -4,6 +4,7 @@
 mod otlp_bad_input;
 mod otlp_grpc;
 mod otlp_http;
+mod otlp_secure;
 mod otlpjsonfile;
 mod prometheus;
 mod support;

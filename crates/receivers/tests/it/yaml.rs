@@ -52,7 +52,10 @@ fn mistakes_are_told_with_what_would_be_right() {
     for (receiver, told) in [
         ("otlp: {protocols: {}}".to_owned(), "must specify at least one protocol"),
         ("otlp: {protocols: {grpc: {endpoint: nowhere}}}".to_owned(), "has no port"),
-        ("otlp: {protocols: {http: {tls: {cert_file: x}}}}".to_owned(), "TLS is not supported yet"),
+        (
+            "otlp: {protocols: {http: {tls: {cert_file: x}}}}".to_owned(),
+            "tls::cert_file: cannot read x",
+        ),
         ("hostmetrics: {}".to_owned(), "must specify at least one scraper"),
         (
             "hostmetrics: {scrapers: {cpu: }, collection_interval: 0s}".to_owned(),

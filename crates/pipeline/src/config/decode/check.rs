@@ -104,6 +104,14 @@ impl<'a> Checker<'a> {
         result.map_err(|error| self.error(key, error)).ok()
     }
 
+    /// The value of `key` names the extension `id` as an authenticator; whether there is one is
+    /// looked up when all extensions are known.
+    pub fn authenticator(&mut self, key: &str, id: &str) {
+        let value = self.node.and_then(|node| node.get(key));
+        let span = value.map_or(self.span, |value| value.span);
+        self.diagnostics.name_authenticator(span, &self.path, id);
+    }
+
     fn place(&self, key: &str, message: &dyn std::fmt::Display) -> Option<(Span, String)> {
         // Wrong already: its replacement, or what its expansion left, is nobody's second mistake.
         let is_wrong = |node: Option<&Node>| {

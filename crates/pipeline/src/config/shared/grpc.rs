@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! gRPC client and server keys (the collector's configgrpc).
 
+use basics::Result;
+use net::activity::Life;
+use net::listen::Rules;
+use net::tls::ClientTls;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::super::{Checker, Duration};
+use super::super::{Checker, Duration, NoEffect};
 use super::http::check_transport;
-use super::{Compression, Headers, TlsClient, TlsServer, check_listen, refuse_if};
+use super::{Auth, Compression, Headers, TlsClient, TlsServer, check_listen, refuse_if};
 
 /// Keys of a gRPC client, standing among the component's own.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct GrpcClient {
-    /// `host:port`, with or without `http://`; empty if not given. See [`GrpcClient::authority`].
+    /// `host:port`, with or without a scheme; empty if not given. See [`GrpcClient::address`].
     pub endpoint: String,
-    /// Plain text only with `insecure: true`.
+    /// Plain text only with `insecure: true`. See [`GrpcClient::is_plain`].
     pub tls: TlsClient,
     /// `None` = the component's default.
     pub compression: Option<Compression>,
@@ -26,12 +30,13 @@ pub struct GrpcClient {
     pub authority: String,
     /// `User-Agent`; empty = ours.
     pub user_agent: String,
+    /// Who we are.
+    pub auth: Option<Auth>,
     balancer_name: Option<String>,
-    wait_for_ready: bool,
-    auth: Option<IgnoredAny>,
+    wait_for_ready: NoEffect,
     middlewares: Vec<IgnoredAny>,
-    read_buffer_size: IgnoredAny,
-    write_buffer_size: IgnoredAny,
+    read_buffer_size: NoEffect,
+    write_buffer_size: NoEffect,
 }
 
 /// `keepalive` of a client.
@@ -56,34 +61,62 @@ impl Default for Keepalive {
     }
 }
 
+/// What gRPC speaks over TLS.
+const ALPN: &[&str] = &["h2"];
+
 impl GrpcClient {
     /// `host:port` without a scheme.
     pub fn address(&self) -> &str {
         let endpoint = self.endpoint.as_str();
-        endpoint.strip_prefix("http://").or(endpoint.strip_prefix("dns:///")).unwrap_or(endpoint)
+        let schemes = ["http://", "https://", "dns:///", "dns://", "passthrough:///"];
+        let bare = schemes.iter().find_map(|scheme| endpoint.strip_prefix(scheme));
+        bare.unwrap_or(endpoint).trim_end_matches('/')
+    }
+
+    /// Plain text: only with `tls.insecure`, without a CA, and unless the endpoint says `https`.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_off() && !self.endpoint.starts_with("https://")
+    }
+
+    /// The scheme of a URL that is sent to: `https` for TLS.
+    pub fn scheme(&self) -> &'static str {
+        if self.is_plain() { "http" } else { "https" }
+    }
+
+    /// TLS as configured; `None` = plain text.
+    ///
+    /// # Errors
+    /// When a certificate or key cannot be read.
+    pub fn client_tls(&self) -> Result<Option<ClientTls>> {
+        if self.is_plain() { Ok(None) } else { self.tls.tls(ALPN).map(Some) }
     }
 
     /// Checks the client's keys; `at` is the component's place. The endpoint's presence is the
     /// component's to check.
     pub fn validate(&self, at: &mut Checker<'_>) {
         self.tls.validate(&mut at.key("tls"));
-        if self.endpoint.starts_with("https://") {
-            at.error("endpoint", "TLS is not supported yet; use host:port and tls.insecure: true");
+        if let Some((scheme, _)) = self.endpoint.split_once(':')
+            && ["unix", "xds"].contains(&scheme)
+        {
+            let message = format!("{scheme} endpoints are not supported; use host:port");
+            at.error("endpoint", message);
         } else if !self.endpoint.is_empty() {
-            check_listen(self.address().trim_end_matches('/'), "endpoint", at);
-            if !self.tls.insecure {
-                at.error(
-                    "tls",
-                    "TLS is not supported yet; send in plain text with tls: {insecure: true}",
+            check_listen(self.address(), "endpoint", at);
+            if self.endpoint.starts_with("http://") && !self.is_plain() {
+                at.warn(
+                    "endpoint",
+                    "http:// does not mean plain text for gRPC: TLS is spoken unless tls has insecure: true and no CA",
                 );
             }
+        }
+        if let Some(auth) = &self.auth {
+            auth.validate(&mut at.key("auth"));
         }
         if let Some(name) = &self.balancer_name
             && !["", "round_robin", "pick_first"].contains(&name.as_str())
         {
             at.error("balancer_name", format!("invalid balancer_name: {name}"));
         }
-        refuse_if(self.auth.is_some(), "auth", "authenticators are", at);
         refuse_if(!self.middlewares.is_empty(), "middlewares", "middlewares are", at);
     }
 }
@@ -100,13 +133,14 @@ pub struct GrpcServer {
     pub keepalive: ServerKeepalive,
     /// Copies request headers into the batch's metadata.
     pub include_metadata: bool,
+    /// Who may send.
+    pub auth: Option<Auth>,
     max_recv_msg_size_mib: u32,
     tls: Option<TlsServer>,
-    auth: Option<IgnoredAny>,
     middlewares: Vec<IgnoredAny>,
     transport: Option<String>,
-    read_buffer_size: IgnoredAny,
-    write_buffer_size: IgnoredAny,
+    read_buffer_size: NoEffect,
+    write_buffer_size: NoEffect,
 }
 
 /// `keepalive` of a server.
@@ -154,6 +188,22 @@ impl GrpcServer {
         }
     }
 
+    /// How to serve; `name` is for log lines.
+    ///
+    /// # Errors
+    /// When a certificate or key cannot be read.
+    pub fn rules(&self, name: &'static str) -> Result<Rules> {
+        let tls = self.tls.as_ref().map(|tls| tls.tls(ALPN)).transpose()?;
+        let server = &self.keepalive.server_parameters;
+        let life = Life {
+            idle: server.max_connection_idle.nonzero(),
+            age: server.max_connection_age.nonzero(),
+            grace: server.max_connection_age_grace.nonzero(),
+            ..Life::default()
+        };
+        Ok(Rules { tls, life, ..Rules::new(name) })
+    }
+
     /// Checks the server's keys; `at` is their place.
     pub fn validate(&self, at: &mut Checker<'_>) {
         if let Some(endpoint) = &self.endpoint {
@@ -162,7 +212,14 @@ impl GrpcServer {
         if let Some(tls) = &self.tls {
             tls.validate(&mut at.key("tls"));
         }
-        refuse_if(self.auth.is_some(), "auth", "authenticators are", at);
+        if let Some(auth) = &self.auth {
+            auth.validate(&mut at.key("auth"));
+        }
+        let enforced = &self.keepalive.enforcement_policy;
+        if enforced.min_time.nonzero().is_some() || enforced.permit_without_stream {
+            let mut at = at.key("keepalive");
+            at.no_effect("enforcement_policy", "every ping of a client is answered");
+        }
         refuse_if(!self.middlewares.is_empty(), "middlewares", "middlewares are", at);
         check_transport(self.transport.as_deref(), at);
     }

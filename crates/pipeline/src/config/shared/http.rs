@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! HTTP client and server keys (the collector's confighttp).
 
+use basics::Result;
+use net::activity::Life;
+use net::listen::Rules;
+use net::tls::ClientTls;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::super::{Checker, Duration};
-use super::{Headers, TlsClient, TlsServer, check_listen, refuse_if};
+use super::super::{Checker, Duration, NoEffect};
+use super::{Auth, Headers, TlsClient, TlsServer, check_listen, refuse_if};
 
 /// How a client compresses bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -48,17 +52,19 @@ pub struct HttpClient {
     pub idle_conn_timeout: Option<Duration>,
     /// One connection per request.
     pub disable_keep_alives: bool,
+    /// Who we are.
+    pub auth: Option<Auth>,
     proxy_url: String,
-    auth: Option<IgnoredAny>,
     middlewares: Vec<IgnoredAny>,
-    cookies: IgnoredAny,
-    read_buffer_size: IgnoredAny,
-    write_buffer_size: IgnoredAny,
-    max_idle_conns_per_host: IgnoredAny,
-    max_conns_per_host: IgnoredAny,
+    cookies: NoEffect,
+    read_buffer_size: NoEffect,
+    write_buffer_size: NoEffect,
+    /// Idle connections to one peer at most; `None` or 0 = by `max_idle_conns`.
+    pub max_idle_conns_per_host: Option<u32>,
+    max_conns_per_host: u32,
     http2_read_idle_timeout: Duration,
     http2_ping_timeout: Duration,
-    force_attempt_http2: IgnoredAny,
+    force_attempt_http2: Option<bool>,
 }
 
 /// `compression_params`.
@@ -70,23 +76,51 @@ pub struct CompressionParams {
 }
 
 impl HttpClient {
+    /// TLS as configured, for `https` URLs.
+    ///
+    /// # Errors
+    /// When a certificate or key cannot be read.
+    pub fn client_tls(&self) -> Result<ClientTls> {
+        match self.force_attempt_http2 {
+            Some(false) => self.tls.tls(&["http/1.1"]),
+            _ => self.tls.tls(&["h2", "http/1.1"]),
+        }
+    }
+
+    /// Pings on HTTP/2 connections: after how long, and how long the answer may take.
+    pub fn pings(&self) -> Option<(std::time::Duration, std::time::Duration)> {
+        let interval = self.http2_read_idle_timeout.nonzero()?;
+        let timeout = self.http2_ping_timeout.nonzero();
+        Some((interval, timeout.unwrap_or(PING_TIMEOUT)))
+    }
+
     /// Checks the client's keys; `at` is the component's place. The endpoint's presence is the
     /// component's to check.
     pub fn validate(&self, at: &mut Checker<'_>) {
         self.tls.validate(&mut at.key("tls"));
         check_url(&self.endpoint, "endpoint", at);
+        if let Some(auth) = &self.auth {
+            auth.validate(&mut at.key("auth"));
+        }
         refuse_if(!self.proxy_url.is_empty(), "proxy_url", "a proxy is", at);
-        refuse_if(self.auth.is_some(), "auth", "authenticators are", at);
         refuse_if(!self.middlewares.is_empty(), "middlewares", "middlewares are", at);
+        if self.max_conns_per_host > 0 {
+            at.no_effect(
+                "max_conns_per_host",
+                "there are as many connections as requests, sending_queue.num_consumers at most",
+            );
+        }
     }
 }
 
-/// An `http://host[:port][/path]` URL; `https` is refused as long as there is no TLS.
+/// Go's default for `http2_ping_timeout`.
+const PING_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// An `http://` or `https://host[:port][/path]` URL.
 pub(crate) fn check_url(url: &str, key: &str, at: &mut Checker<'_>) {
     match url.split_once("://") {
         _ if url.is_empty() => {}
-        Some(("http", rest)) if !rest.is_empty() && !rest.starts_with('/') => {}
-        Some(("https", _)) => at.error(key, "TLS is not supported yet; use an http:// endpoint"),
+        Some(("http" | "https", rest)) if !rest.is_empty() && !rest.starts_with('/') => {}
         _ => at.error(key, format!("\"{url}\" is not a URL such as http://host:4318")),
     }
 }
@@ -105,9 +139,10 @@ pub struct HttpServer {
     pub response_headers: Headers,
     /// Content encodings taken; `None` = all there are.
     pub compression_algorithms: Option<Vec<String>>,
+    /// Who may come in.
+    pub auth: Option<Auth>,
     max_request_body_size: i64,
     tls: Option<TlsServer>,
-    auth: Option<IgnoredAny>,
     middlewares: Vec<IgnoredAny>,
     transport: Option<String>,
     /// For reading a whole request; `None` = the component's default, zero = none.
@@ -120,6 +155,28 @@ pub struct HttpServer {
     pub idle_timeout: Option<Duration>,
     /// More than one request per connection; `None` = yes.
     pub keep_alives_enabled: Option<bool>,
+}
+
+/// Time-outs of a server where its keys say nothing; zero = none.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeOuts {
+    /// For a request's head.
+    pub head: Duration,
+    /// For an answer.
+    pub answer: Duration,
+    /// For an idle connection.
+    pub idle: Duration,
+}
+
+/// The collector's.
+impl Default for TimeOuts {
+    fn default() -> Self {
+        TimeOuts {
+            head: Duration::from_secs(60),
+            answer: Duration::from_secs(30),
+            idle: Duration::from_secs(60),
+        }
+    }
 }
 
 /// `cors`.
@@ -146,6 +203,33 @@ impl HttpServer {
         }
     }
 
+    /// How to serve where the keys say nothing else; `name` is for log lines.
+    ///
+    /// # Errors
+    /// When a certificate or key cannot be read.
+    pub fn rules(
+        &self,
+        name: &'static str,
+        alpn: &'static [&'static str],
+        default: TimeOuts,
+    ) -> Result<Rules> {
+        let tls = self.tls.as_ref().map(|tls| tls.tls(alpn)).transpose()?;
+        let or =
+            |written: Option<Duration>, default: Duration| written.unwrap_or(default).nonzero();
+        let life = Life {
+            head: or(self.read_header_timeout, default.head),
+            answer: or(self.write_timeout, default.answer),
+            idle: or(self.idle_timeout, default.idle),
+            ..Life::default()
+        };
+        Ok(Rules { tls, life, ..Rules::new(name) })
+    }
+
+    /// True if clients speak TLS with it.
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Checks the server's keys; `at` is their place.
     pub fn validate(&self, at: &mut Checker<'_>) {
         if let Some(endpoint) = &self.endpoint {
@@ -154,7 +238,9 @@ impl HttpServer {
         if let Some(tls) = &self.tls {
             tls.validate(&mut at.key("tls"));
         }
-        refuse_if(self.auth.is_some(), "auth", "authenticators are", at);
+        if let Some(auth) = &self.auth {
+            auth.validate(&mut at.key("auth"));
+        }
         refuse_if(!self.middlewares.is_empty(), "middlewares", "middlewares are", at);
         check_transport(self.transport.as_deref(), at);
     }

@@ -4,19 +4,21 @@
 //! Each is a plain struct with the collector's keys and defaults. A component takes one under its
 //! own key (`tls: TlsClient`) or, where the keys stand among its own, with
 //! `#[serde(rename = "..client")] client: HttpClient`; its `validate` calls theirs with the same
-//! place. Settings whose default differs by component are `Option`s. What this build cannot do yet
-//! (TLS, authenticators, proxies) is refused by name instead of being ignored.
+//! place. Settings whose default differs by component are `Option`s. What this build cannot do
+//! (middlewares, proxies) is refused by name instead of being ignored.
 
+mod auth;
 mod delivery;
 mod grpc;
 mod headers;
 mod http;
 mod tls;
 
+pub use auth::Auth;
 pub use delivery::{Partition, QueueBatch, Retry, SendingQueue, Sizer};
 pub use grpc::{GrpcClient, GrpcServer, Keepalive, ServerKeepalive};
 pub use headers::Headers;
-pub use http::{Compression, Cors, HttpClient, HttpServer};
+pub use http::{Compression, Cors, HttpClient, HttpServer, TimeOuts};
 pub use tls::{TlsClient, TlsServer};
 
 use super::Checker;

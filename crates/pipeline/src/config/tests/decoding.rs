@@ -191,17 +191,76 @@ fn a_value_told_to_be_wrong_is_not_told_again_by_validation() {
 }
 
 #[test]
+fn tls_files_are_read_and_told_with_their_place() {
+    let cases = [
+        ("{ca_file: /no/such.pem}", "1:40: tls::ca_file: cannot read /no/such.pem"),
+        ("{ca_pem: none}", "tls::ca_pem: no certificate in the PEM text"),
+        ("{ca_pem: none, ca_file: a}", "tls::ca_pem: provide either ca_file or ca_pem, but not"),
+        ("{key_file: /no/such.key}", "tls::key_file: cannot read /no/such.key"),
+        ("{min_version: '1.4'}", "tls::min_version: unsupported TLS version: \"1.4\""),
+        ("{min_version: '1.3', max_version: '1.2'}", "cannot be greater than max_version"),
+        ("{max_version: '1.1'}", "tls::max_version: TLS 1.0 and 1.1 are not spoken"),
+        ("{cipher_suites: [A, B]}", "tls::cipher_suites[1]: invalid TLS cipher suite: \"B\""),
+        ("{curve_preferences: [P521]}", "tls::curve_preferences[0]: invalid curve"),
+        ("{tpm: {enabled: true}}", "tls::tpm::enabled: keys in a TPM are not supported"),
+        ("{server_name_override: 'a b'}", "\"a b\" is not a name for a certificate"),
+    ];
+    for (tls, message) in cases {
+        let yaml = format!("{{endpoint: 'https://x', tls: {tls}}}");
+        let errors = from_yaml::<RemoteWrite>(&yaml).expect_err(&yaml);
+        assert!(errors.contains(message), "{errors}");
+    }
+    let ignored = "{endpoint: 'https://x', tls: {insecure: true, cert_file: /no/such.pem}}";
+    from_yaml::<RemoteWrite>(ignored).expect("without a CA, insecure alone counts");
+}
+
+#[test]
+fn whether_grpc_speaks_tls_is_decided_as_in_the_collector() {
+    use crate::config::shared::GrpcClient;
+    let ca = ca_in_one_line();
+    let with_ca = format!("{{insecure: true, ca_pem: \"{ca}\"}}");
+    for (endpoint, tls, is_plain) in [
+        ("x:4317", "{insecure: true}", true),
+        ("http://x:4317", "{insecure: true}", true),
+        ("https://x:4317", "{insecure: true}", false),
+        ("x:4317", "{}", false),
+        ("http://x:4317", "{}", false),
+        ("x:4317", with_ca.as_str(), false),
+    ] {
+        let yaml = format!("{{endpoint: '{endpoint}', tls: {tls}}}");
+        let client = from_yaml::<Grpc>(&yaml).expect(&yaml).client;
+        assert_eq!(client.is_plain(), is_plain, "{yaml}");
+        assert_eq!(client.address(), "x:4317");
+        assert_eq!(client.client_tls().expect("right").is_none(), is_plain, "{yaml}");
+    }
+    for (endpoint, message) in
+        [("unix:///a", "unix endpoints are not supported"), ("x:a", "\"a\" is not a port")]
+    {
+        let error = from_yaml::<Grpc>(&format!("endpoint: '{endpoint}'")).expect_err(endpoint);
+        assert!(error.contains(message), "{error}");
+    }
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Grpc {
+        #[serde(rename = "..client")]
+        client: GrpcClient,
+    }
+    impl ComponentConfig for Grpc {
+        fn validate(&self, at: &mut Checker<'_>) {
+            self.client.validate(at);
+        }
+    }
+    /// One line of YAML.
+    fn ca_in_one_line() -> String {
+        testkit::pki::Authority::new().pem().replace("\r", "").replace('\n', "\\n")
+    }
+}
+
+#[test]
 fn what_cannot_be_done_yet_is_refused_by_name() {
     let cases = [
-        ("endpoint: https://x", "TLS is not supported yet"),
-        (
-            "{endpoint: 'http://x', tls: {ca_file: /ca.pem}}",
-            "tls::ca_file: TLS is not supported yet",
-        ),
-        (
-            "{endpoint: 'http://x', auth: {authenticator: basic}}",
-            "auth: authenticators are not supported yet",
-        ),
+        ("{endpoint: 'http://x', middlewares: [{id: a}]}", "middlewares are not supported yet"),
         (
             "{endpoint: 'http://x', proxy_url: 'http://p'}",
             "proxy_url: a proxy is not supported yet",

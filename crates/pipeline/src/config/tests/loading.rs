@@ -212,8 +212,10 @@ fn telemetry_is_read_with_its_old_spellings() {
         let yaml = format!("{SMALL}  telemetry: {telemetry}\n");
         load_text(&yaml).map_err(|diagnostics| diagnostics.error_lines().join("\n"))
     };
-    let addresses =
-        |telemetry: &str| with(telemetry).expect(telemetry).plan.telemetry.metrics.addresses;
+    let addresses = |telemetry: &str| -> Vec<String> {
+        let pages = with(telemetry).expect(telemetry).plan.telemetry.metrics.pages;
+        pages.into_iter().map(|page| page.address).collect()
+    };
     assert_eq!(addresses("{}"), ["localhost:8888"]);
     assert_eq!(addresses("{metrics: {address: '0.0.0.0:8888'}}"), ["0.0.0.0:8888"]);
     assert_eq!(
