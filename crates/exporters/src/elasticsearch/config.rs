@@ -6,7 +6,9 @@ use std::time::Duration as StdDuration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use basics::{BackoffSettings, Error, Result};
-use pipeline::config::shared::{Compression, HttpClient, SendingQueue};
+use pipeline::config::shared::{
+    Compression, HttpClient, Partition, QueueBatch, SendingQueue, Sizer,
+};
 use pipeline::config::{Checker, ComponentConfig, Duration};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -50,7 +52,7 @@ pub struct Config {
     pub logstash_format: LogstashFormat,
     /// Trying again.
     pub retry: Retry,
-    /// Batches waiting to be sent; left out: 10, and the sender waits for room.
+    /// Batches waiting to be sent, and merged; left out: 10, and the sender waits for room.
     pub sending_queue: Option<SendingQueue>,
     /// The old way to say how large a request is.
     pub flush: Flush,
@@ -64,7 +66,8 @@ pub struct Config {
     discover: Discover,
     batcher: Option<IgnoredAny>,
     telemetry: Option<IgnoredAny>,
-    metadata_keys: Vec<String>,
+    /// Request headers whose values keep batches apart.
+    pub metadata_keys: Vec<String>,
     include_source_on_error: Option<bool>,
     bulk_response_filter_path: String,
 }
@@ -189,7 +192,7 @@ fn matches(list: Option<&[u16]>, status: u16) -> bool {
 pub struct Flush {
     /// Largest request before compression; 0 = not said.
     pub bytes: usize,
-    /// Accepted only.
+    /// A batch waits no longer than this; zero = not said.
     pub interval: Duration,
 }
 
@@ -204,8 +207,12 @@ struct Discover {
 const TIMEOUT: Duration = Duration::from_secs(90);
 /// The collector's `sending_queue.batch.max_size`; Elasticsearch takes 100 MB.
 const REQUEST_BYTES_MAX: usize = 5_000_000;
-/// The collector's queue for this exporter.
+/// The collector's queue for this exporter, and its batching.
 const QUEUE_SIZE: u64 = 10;
+const BATCH_BYTES_MIN: u64 = 1_000_000;
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The header by which senders choose the mapping mode.
+pub const MODE_HEADER: &str = "x-elastic-mapping-mode";
 
 impl Config {
     /// Longest time of one request; zero = none.
@@ -218,7 +225,7 @@ impl Config {
         if self.flush.bytes == 0 { REQUEST_BYTES_MAX } else { self.flush.bytes }
     }
 
-    /// `sending_queue` as it holds.
+    /// `sending_queue` as it holds: merging batches unless it says how.
     pub fn queue(&self) -> SendingQueue {
         let mut queue = self.sending_queue.clone().unwrap_or_else(|| SendingQueue {
             queue_size: QUEUE_SIZE,
@@ -228,7 +235,26 @@ impl Config {
         if self.sending_queue.is_none() && self.num_workers > 0 {
             queue.num_consumers = self.num_workers;
         }
+        queue.batch.get_or_insert_with(|| self.batch());
         queue
+    }
+
+    /// The collector's batching for this exporter. What senders say that the exporter acts on
+    /// keeps their requests apart.
+    fn batch(&self) -> QueueBatch {
+        let interval = self.flush.interval;
+        let mut metadata_keys = self.metadata_keys.clone();
+        if !metadata_keys.iter().any(|key| key.eq_ignore_ascii_case(MODE_HEADER)) {
+            metadata_keys.push(MODE_HEADER.to_owned());
+        }
+        let max_size = self.request_bytes_max() as u64;
+        QueueBatch {
+            flush_timeout: if interval.is_zero() { FLUSH_TIMEOUT } else { interval },
+            min_size: BATCH_BYTES_MIN.min(max_size),
+            max_size,
+            sizer: Some(Sizer::Bytes),
+            partition: Partition { metadata_keys },
+        }
     }
 
     /// The URLs of the nodes.
@@ -335,20 +361,14 @@ impl Config {
         if self.num_workers > 0 {
             at.warn("num_workers", "num_workers is deprecated; use sending_queue: num_consumers");
         }
-        if !self.flush.interval.is_zero() {
-            at.warn("flush", "flush: interval has no effect; use the batch processor");
-        }
         if self.batcher.is_some() {
-            at.warn("batcher", "batcher is deprecated and has no effect; use the batch processor");
+            at.warn("batcher", "batcher is deprecated and has no effect; use sending_queue: batch");
         }
         if self.discover.on_start || !self.discover.interval.is_zero() {
             at.warn("discover", "discover is not supported yet; the nodes named here are used");
         }
         if self.telemetry.is_some() {
             at.warn("telemetry", "telemetry has no effect: bodies are never logged");
-        }
-        if !self.metadata_keys.is_empty() {
-            at.warn("metadata_keys", "metadata_keys has no effect yet");
         }
     }
 }

@@ -26,7 +26,7 @@ use pipeline::{Batch, Encoding};
 use tokio::time::Instant;
 
 use super::bulk::{self, Bulk, Item};
-use super::config::Retry;
+use super::config::{MODE_HEADER, Retry};
 use super::encode::{Encoder, Report};
 use crate::delivery::{Push, Pushed};
 use crate::net::client::{self, Client, Parts};
@@ -37,8 +37,6 @@ use crate::net::{answer, compress};
 const RETRY_TIME_MAX: Duration = Duration::from_secs(300);
 /// What the answer may say about one document: a status, or an error with its reason.
 const ANSWER_BYTES_PER_DOCUMENT: usize = 2 << 10;
-/// The header by which clients choose the mapping mode.
-const MODE_HEADER: &str = "x-elastic-mapping-mode";
 
 /// Where and how to send.
 pub(super) struct Sender {

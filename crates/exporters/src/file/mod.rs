@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use basics::{Error, Result};
 use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
-use otlp_wire::{Payload, ResourceView, Signal};
+use otlp_wire::{Payload, Signal};
 use parking_lot::Mutex;
 use pipeline::component::ExporterFactory;
 use pipeline::telemetry::{Counter, ExporterMeter};
@@ -32,6 +32,7 @@ use tokio::task::JoinHandle;
 
 pub use config::{Config, Format, GroupBy, Level, Rotation};
 
+use crate::jaeger::push::push_group;
 use sink::{Framing, Sink};
 
 /// Groups remembered to have been begun by this process. Files of later ones are never emptied,
@@ -215,14 +216,6 @@ fn groups(payload: &Payload, key: &str) -> Result<Vec<(String, Payload)>> {
         Ok((segment.to_owned(), payload))
     };
     parts.into_iter().map(admit).collect()
-}
-
-/// Field 1 of an export request: one resource with its scopes.
-fn push_group(bytes: &mut Vec<u8>, resource: &ResourceView<'_>) {
-    bytes.push(0x0a);
-    prost::encode_length_delimiter(resource.group_raw().len(), bytes)
-        .expect("a vector grows as needed");
-    bytes.extend_from_slice(resource.group_raw());
 }
 
 /// The open files of one exporter id.

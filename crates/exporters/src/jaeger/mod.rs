@@ -4,11 +4,11 @@
 //! The collector project has removed this exporter in favour of OTLP; configurations still name it.
 //! What a span becomes is in [`translate`]; [`proto`] writes it straight from the payload's bytes.
 //! The exporter for Jaeger's HTTP port is [`crate::jaeger_thrift`]. Queue, retry and shutdown are
-//! [`crate::delivery`]'s. A batch of several resources is as many calls: when one fails after
-//! others succeeded, all of them are sent again.
+//! [`crate::delivery`]'s. A batch of several resources is as many calls; what was sent before one
+//! of them failed is not sent again.
 
 pub(crate) mod proto;
-mod push;
+pub(crate) mod push;
 #[cfg(test)]
 mod tests;
 pub(crate) mod thrift;

@@ -19,8 +19,8 @@ use pipeline::config::{Checker, ComponentConfig, Duration};
 use pipeline::{Batch, Context, Encoding};
 use serde::Deserialize;
 
-use crate::delivery::{Delivery, Push, Pushed};
-use crate::jaeger::thrift;
+use crate::delivery::{Delivery, Push, Pushed, Unsent};
+use crate::jaeger::{push, thrift};
 use crate::net::client::{self, Client, Parts};
 use crate::net::{answer, compress};
 use crate::settings;
@@ -137,10 +137,15 @@ impl Sender {
 #[async_trait]
 impl Push for Sender {
     async fn push(&self, batch: &Batch) -> Result<Pushed> {
-        for resource in batch.payload.traces() {
+        self.push_part(batch).await.map_err(|unsent| unsent.error)
+    }
+
+    async fn push_part(&self, batch: &Batch) -> Result<Pushed, Unsent> {
+        for (at, resource) in batch.payload.traces().enumerate() {
             let mut body = Vec::with_capacity(resource.group_raw().len() * 3 / 2);
             if thrift::batch(&resource, &mut body) {
-                self.send(body.into()).await?;
+                let sent = self.send(body.into()).await;
+                sent.map_err(|error| push::unsent(error, &batch.payload, at))?;
             }
         }
         Ok(Pushed::default())

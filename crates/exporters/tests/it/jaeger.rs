@@ -106,3 +106,24 @@ async fn failures_that_pass_cost_nothing() {
         assert_eq!((accepted.len(), read(kind, &accepted[0].body).spans.len()), (1, 4), "{kind}");
     }
 }
+
+#[tokio::test]
+async fn what_was_sent_before_a_failure_is_not_sent_again() {
+    let three = [2, 3, 4].map(testkit::otlp::traces);
+    for kind in KINDS {
+        let backend = Backend::start().await;
+        let again = match kind {
+            "jaeger" => Fault::Grpc { code: 14, retry_after: None },
+            _ => Fault::Http { status: 503, retry_after: None },
+        };
+        // The first resource gets there, the second only later.
+        backend.fail([Fault::Slow(std::time::Duration::ZERO), again]);
+        let keys = json!({"sending_queue": {"enabled": false}});
+        let exporter = exporter(kind, backend.address(), keys);
+        let batch = Batch::new(Payload::concat(&three), Arc::default());
+        exporter.export(batch).await.expect("delivered in the end");
+        let spans: Vec<usize> =
+            backend.accepted().iter().map(|got| read(kind, &got.body).spans.len()).collect();
+        assert_eq!(spans, [2, 3, 4], "{kind}");
+    }
+}

@@ -64,7 +64,7 @@ fn mistakes_are_told_with_what_would_be_right() {
         ("otlp: {tls: {insecure: true}}", "requires a non-empty"),
         (
             "otlp: {endpoint: 'a:1', tls: {insecure: true}, sending_queue: {storage: x}}",
-            "persistent queue is not supported yet",
+            "references extension \"x\" which is not among",
         ),
         (
             "otlp: {endpoint: 'a:1', tls: {insecure: true}, headers: {'a b': c}}",

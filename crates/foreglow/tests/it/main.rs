@@ -5,6 +5,7 @@ mod arguments;
 mod bad_input;
 mod configurations;
 mod crash;
+mod files;
 mod process;
 mod queue;
 mod readmes;
