@@ -178,6 +178,15 @@ impl Pass for Sample {
     }
 
     fn span(&mut self, span: &mut Record<'_>, _: &otlp_wire::Context<'_>) -> Verdict {
+        let source = trace_id(span).map_or(Source::Nothing, Source::TraceId);
+        let forced = span.attr(PRIORITY).and_then(forced);
+        // Most spans, where little is kept: their trace state need not even be looked for.
+        if forced.is_none()
+            && let Some(ruling) = self.sampler.drops_anyway(source)
+        {
+            self.counts.add(&ruling);
+            return Verdict::Drop;
+        }
         let parsed = TraceState::parse(span.trace_state());
         let state = parsed.as_ref().copied().unwrap_or_default();
         let arrived = Arrived {
@@ -185,9 +194,8 @@ impl Pass for Sample {
             randomness: state.randomness.map(|(_, value)| value),
             threshold: state.threshold.map(|(_, value)| value),
         };
-        let source = trace_id(span).map_or(Source::Nothing, Source::TraceId);
         let mut ruling = self.sampler.decide(arrived, source);
-        if let Some(keep) = span.attr(PRIORITY).and_then(forced) {
+        if let Some(keep) = forced {
             ruling.by_priority(if keep { ALWAYS } else { NEVER });
         }
         self.counts.add(&ruling);

@@ -124,6 +124,16 @@ impl Sampler {
         self.precision
     }
 
+    /// The ruling on an item that is dropped whatever it says about its own sampling, by the hash
+    /// alone; a mistake in what it says would drop it as well.
+    pub fn drops_anyway(&self, source: Source<'_>) -> Option<Ruling> {
+        if !(self.fail_closed && self.hashes()) {
+            return None;
+        }
+        let ruling = self.decide(Arrived::default(), source);
+        (!ruling.keeps()).then_some(ruling)
+    }
+
     /// Decides about an item; what its priority says comes after.
     pub fn decide(&self, arrived: Arrived, source: Source<'_>) -> Ruling {
         let (policy, randomness, is_wrong) = match self.method {

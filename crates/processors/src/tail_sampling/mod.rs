@@ -227,7 +227,7 @@ impl TailSampler {
     /// Waits until there is room for the trace `id`; decides about the oldest when the pipeline
     /// stops.
     async fn wait_for_room(&mut self, id: &TraceId, out: &Outlet) -> Result<()> {
-        let mut closing = out.clone();
+        let (mut closing, mut outcome) = (out.clone(), Ok(()));
         while self.is_full() && self.traces.get_mut(id).is_none() {
             if let Some(trace) = self.traces.forget_one() {
                 self.removed(&trace);
@@ -236,13 +236,13 @@ impl TailSampler {
             let wait = self.deadline().unwrap_or_default();
             tokio::select! {
                 () = closing.closed() => {
-                    let Some(id) = self.traces.pop_oldest() else { return Ok(()) };
+                    let Some(id) = self.traces.pop_oldest() else { break };
                     self.decide(&id, out);
                 }
-                () = tokio::time::sleep(wait) => self.tick(out).await?,
+                () = tokio::time::sleep(wait) => outcome = outcome.and(self.tick(out).await),
             }
         }
-        Ok(())
+        outcome
     }
 
     fn removed(&self, trace: &Trace) {

@@ -24,10 +24,14 @@ async fn a_sampler_that_blocks_waits_for_decisions_and_drops_nothing() {
     let yaml = format!("{{decision_wait: 5s, num_traces: 2, block_on_overflow: true, {ALL}}}");
     let mut rig = Rig::new(&yaml);
     rig.comes(&[span(1, 0), span(2, 0)]).await;
+    // What is behind it fails: that is told, and no reason to drop anything here.
+    rig.rest.fail(Error::retry("later"));
     let clock = rig.clock.clone();
     let more = [span(1, 1), span(3, 0), span(4, 0), span(5, 0)];
     tokio::select! {
-        () = rig.comes(&more) => {}
+        outcome = rig.sampler.take(Batch::new(request(&more), Arc::default()), &rig.out) => {
+            assert!(outcome.is_err());
+        }
         () = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -36,7 +40,8 @@ async fn a_sampler_that_blocks_waits_for_decisions_and_drops_nothing() {
         } => {}
     }
     assert!(clock.now() - START >= 10_000_000_000, "waited for two rounds");
-    rig.ends().await;
+    assert!(rig.sampler.finish(&rig.out).await.is_err());
+    assert_eq!(rig.rest.kept(), 0);
     assert_eq!(rig.went_on().len(), 6);
     assert!(rig.rest.left().is_empty());
 }
