@@ -87,7 +87,7 @@ impl Prometheus {
             global: global.clone(),
             relabel: Relabel::new(&job.relabel_configs)?,
             rules: Arc::new(rules(&self.config, job, global)?),
-            fetcher: Fetcher::new(job, global),
+            fetcher: Fetcher::new(job, global)?,
             context: self.context.clone(),
             inlet: inlet.clone(),
             meter,

@@ -13,11 +13,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use net::connect::Connector;
+use net::tls::ClientTls;
 use pipeline::{Budget, Permit};
 
-use super::config::{Global, Job, Login, Protocol};
+use super::config::{Global, Job, Login, Protocol, TlsConfig};
 use super::page::Format;
 use crate::net::body::{self, BodyError};
 use crate::net::inflate;
@@ -51,14 +52,16 @@ pub struct Fetcher {
     fallback: Format,
     bytes_max: usize,
     redirects_max: usize,
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: Client<Connector, Empty<Bytes>>,
 }
 
 impl Fetcher {
     /// A fetcher with the job's headers and limits.
-    pub fn new(job: &Job, global: &Global) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
+    ///
+    /// # Errors
+    /// `Invalid` when the certificates of `tls_config` cannot be used.
+    pub fn new(job: &Job, global: &Global) -> Result<Self> {
+        let connector = Connector::new(tls(job)?);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(job.times(global).0.saturating_mul(2))
@@ -80,14 +83,14 @@ impl Fetcher {
         headers.insert(USER_AGENT, agent);
         let limit = [job.body_size_limit.0, global.body_size_limit.0, PAGE_BYTES_MAX as u64];
         let limit = limit.into_iter().find(|bytes| *bytes > 0).unwrap_or_default();
-        Fetcher {
+        Ok(Fetcher {
             headers,
             login: job.login.clone(),
             fallback: job.fallback_scrape_protocol.map_or(Format::Text, format_of),
             bytes_max: usize::try_from(limit).unwrap_or(usize::MAX),
             redirects_max: if job.follow_redirects { REDIRECTS_MAX } else { 0 },
             client,
-        }
+        })
     }
 
     /// Fetches the page at `uri`.
@@ -175,6 +178,17 @@ impl Fetcher {
         let format = named_format(header(CONTENT_TYPE)).unwrap_or(self.fallback);
         Ok(Fetched { bytes: plain, format, permit })
     }
+}
+
+/// TLS of a job; none where no target can have `https`, since it costs reading the authorities.
+fn tls(job: &Job) -> Result<Option<ClientTls>> {
+    let given = job.login.tls_config.as_ref();
+    let made_of_labels = !job.relabel_configs.is_empty() || !job.file_sd_configs.is_empty();
+    if job.scheme != "https" && given.is_none() && !made_of_labels {
+        return Ok(None);
+    }
+    let settings = given.map(TlsConfig::settings).unwrap_or_default();
+    ClientTls::new(settings, &["http/1.1"]).map(Some)
 }
 
 /// The `Accept` header that asks for `protocols`, best first.

@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Scraping over a real socket.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use net::listen::{self, Rules, Serving};
+use net::tls::{Pem, ServerSettings, ServerTls, Settings};
 use otlp_wire::{Data, PointView};
 use pipeline::config::from_yaml;
 use pipeline::{Batch, Consumer, Inlets, Receiver};
 use receivers::prometheus::{Config, Prometheus};
+use testkit::pki::Authority;
 use testkit::{Backend, Fault};
 
 use crate::support::{Capture, context};
@@ -109,4 +118,66 @@ async fn targets_of_a_file_come_and_go_and_are_logged_in_to() {
     }
     receiver.stop().await.expect("stops");
     assert!(ended(), "it ended once");
+}
+
+/// A target that speaks TLS and wants to know who asks.
+async fn secure_target(authority: &Authority) -> Serving {
+    let own = authority.issue(&["127.0.0.1"]);
+    let text = |pem: &str| Some(Pem::Text(pem.to_owned()));
+    let shared = Settings { cert: text(&own.cert), key: text(&own.key), ..Settings::default() };
+    let client_ca = text(authority.pem());
+    let settings = ServerSettings { shared, client_ca, ..ServerSettings::default() };
+    let tls = ServerTls::new(settings, &["http/1.1"]).expect("settings");
+    let rules = Rules { tls: Some(tls), ..Rules::new("target") };
+    let listener = listen::bind("127.0.0.1:0").await.expect("binds");
+    let serving = listen::serve(listener, rules, |stream, _, activity| {
+        let service = service_fn(move |_| {
+            let busy = activity.begin();
+            async move {
+                let _busy = busy;
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"load 2\n"))))
+            }
+        });
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service)
+    });
+    serving.expect("serves")
+}
+
+#[tokio::test]
+async fn pages_come_over_tls_from_whom_the_certificate_names_only() {
+    let authority = Authority::new();
+    let target = secure_target(&authority).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (cert, key) = authority.issue(&["us"]).write(folder.path(), "own");
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).expect("written");
+    let own = format!("cert_file: '{}', key_file: '{}'", cert.display(), key.display());
+    let trusted = format!("ca_file: '{}'", ca.display());
+    for (tls, expected) in [
+        (format!("{trusted}, {own}"), 1.0),
+        (format!("insecure_skip_verify: true, {own}"), 1.0),
+        (format!("{trusted}, server_name: elsewhere, {own}"), 0.0),
+        (trusted.clone(), 0.0),
+        (own.clone(), 0.0),
+    ] {
+        let yaml = format!(
+            "config: {{scrape_configs: [{{job_name: shop, scheme: https, tls_config: {{{tls}}},
+                static_configs: [{{targets: ['{}']}}]}}]}}",
+            target.address()
+        );
+        let config = from_yaml(&yaml).expect("valid");
+        let capture = Arc::new(Capture::default());
+        let inlet: Arc<dyn Consumer> = capture.clone();
+        let inlets = Inlets { metrics: Some(inlet), ..Inlets::default() };
+        let receiver = Prometheus::new(Arc::new(config), context(), inlets);
+        receiver.start().await.expect("starts");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while capture.batches.lock().is_empty() {
+            assert!(std::time::Instant::now() < deadline, "no scrape");
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        receiver.stop().await.expect("stops");
+        assert_eq!(value(&capture.batches.lock()[0], "up"), Some(expected), "{tls}");
+    }
+    target.stop().await;
 }

@@ -69,7 +69,7 @@ fn mistakes_are_told_with_what_would_be_right() {
         ),
         ("prometheus: {}".to_owned(), "no Prometheus scrape_configs set"),
         (job("relabel_configs: [{action: drip}]"), "unknown relabel action"),
-        (job("scheme: https"), "TLS is not supported yet"),
+        (job("tls_config: {ca_file: /nowhere}"), "/nowhere"),
         (job("scrape_interval: 5x"), "5x"),
         (
             job("scrape_interval: 5s, scrape_timeout: 10s"),

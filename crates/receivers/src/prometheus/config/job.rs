@@ -255,8 +255,7 @@ impl Job {
             at.error("scrape_timeout", "scrape timeout greater than scrape interval");
         }
         match self.scheme.as_str() {
-            "http" => {}
-            "https" => at.error("scheme", "TLS is not supported yet; use scheme: http"),
+            "http" | "https" => {}
             other => at.error("scheme", format!("scheme \"{other}\" is not http or https")),
         }
         check_protocols(self.scrape_protocols.as_deref(), at);

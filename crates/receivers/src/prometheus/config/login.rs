@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use basics::{Error, Result};
+use net::tls::{self, ClientSettings, Pem, Version};
 use pipeline::config::Checker;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -36,7 +37,8 @@ pub struct Login {
     pub bearer_token_file: String,
     /// Further headers.
     pub http_headers: BTreeMap<String, HeaderValues>,
-    tls_config: Option<IgnoredAny>,
+    /// How `https` is spoken.
+    pub tls_config: Option<TlsConfig>,
     oauth2: Option<IgnoredAny>,
     proxy_url: Option<String>,
     proxy_from_environment: bool,
@@ -71,6 +73,108 @@ impl Default for Authorization {
     }
 }
 
+/// `tls_config`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TlsConfig {
+    ca: String,
+    ca_file: String,
+    cert: String,
+    cert_file: String,
+    key: Secret,
+    key_file: String,
+    server_name: String,
+    insecure_skip_verify: bool,
+    min_version: TlsVersion,
+    max_version: TlsVersion,
+}
+
+/// A version of TLS, as Prometheus writes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+enum TlsVersion {
+    /// Not given.
+    #[default]
+    #[serde(rename = "")]
+    Any,
+    #[serde(rename = "TLS10")]
+    Tls10,
+    #[serde(rename = "TLS11")]
+    Tls11,
+    #[serde(rename = "TLS12")]
+    Tls12,
+    #[serde(rename = "TLS13")]
+    Tls13,
+}
+
+impl TlsVersion {
+    fn version(self) -> Option<Version> {
+        match self {
+            TlsVersion::Any => None,
+            // Older ones are not spoken here.
+            TlsVersion::Tls10 | TlsVersion::Tls11 | TlsVersion::Tls12 => Some(Version::V12),
+            TlsVersion::Tls13 => Some(Version::V13),
+        }
+    }
+}
+
+impl TlsConfig {
+    fn parts(&self) -> [(&'static str, &str, &str); 3] {
+        [
+            ("ca", &self.ca, &self.ca_file),
+            ("cert", &self.cert, &self.cert_file),
+            ("key", &self.key.0, &self.key_file),
+        ]
+    }
+
+    fn validate(&self, at: &mut Checker<'_>) {
+        for (name, text, file) in self.parts() {
+            if !text.is_empty() && !file.is_empty() {
+                let key = format!("{name}_file");
+                at.error(&key, format!("at most one of {name} and {name}_file must be configured"));
+            } else if let Some(pem) = pem(text, file) {
+                let key = if file.is_empty() { name.to_owned() } else { format!("{name}_file") };
+                match name {
+                    "key" => at.check(&key, tls::private_key(&pem)).is_some(),
+                    _ => at.check(&key, tls::certificates(&pem)).is_some(),
+                };
+            }
+        }
+        let given = |at: usize| pem(self.parts()[at].1, self.parts()[at].2).is_some();
+        if given(1) != given(2) {
+            at.error("", "cert and key belong together: configure both or neither");
+        }
+        for (key, version) in [("min_version", self.min_version), ("max_version", self.max_version)]
+        {
+            if matches!(version, TlsVersion::Tls10 | TlsVersion::Tls11) {
+                at.warn(key, "TLS 1.0 and 1.1 are not spoken here; 1.2 is the lowest");
+            }
+        }
+    }
+
+    /// What the handshake needs.
+    pub fn settings(&self) -> ClientSettings {
+        let [ca, cert, key] = self.parts().map(|(_, text, file)| pem(text, file));
+        let shared = tls::Settings {
+            ca,
+            cert,
+            key,
+            min_version: self.min_version.version(),
+            max_version: self.max_version.version(),
+            ..tls::Settings::default()
+        };
+        let server_name = Some(self.server_name.clone()).filter(|name| !name.is_empty());
+        ClientSettings { shared, insecure_skip_verify: self.insecure_skip_verify, server_name }
+    }
+}
+
+fn pem(text: &str, file: &str) -> Option<Pem> {
+    match (text, file) {
+        ("", "") => None,
+        ("", file) => Some(Pem::File(file.into())),
+        (text, _) => Some(Pem::Text(text.to_owned())),
+    }
+}
+
 /// Values of a header.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -98,7 +202,6 @@ const RESERVED: [&str; 11] = [
 impl Login {
     pub(super) fn validate(&self, at: &mut Checker<'_>) {
         let missing = [
-            ("tls_config", self.tls_config.is_some()),
             ("oauth2", self.oauth2.is_some()),
             ("proxy_url", self.proxy_url.as_ref().is_some_and(|url| !url.is_empty())),
             ("proxy_from_environment", self.proxy_from_environment),
@@ -106,6 +209,9 @@ impl Login {
             ("proxy_connect_header", self.proxy_connect_header.is_some()),
         ];
         refuse(&missing, at);
+        if let Some(tls) = &self.tls_config {
+            tls.validate(&mut at.key("tls_config"));
+        }
         let ways = [
             self.basic_auth.is_some(),
             self.authorization.is_some(),

@@ -14,7 +14,7 @@ use serde::de::{self, IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer};
 
 pub use job::{FileSd, Job, StaticConfig};
-pub use login::{Login, Secret};
+pub use login::{Login, Secret, TlsConfig};
 
 /// Settings of the receiver.
 #[derive(Clone, Debug, Default, Deserialize)]
