@@ -151,7 +151,7 @@ impl Durable {
     }
 
     /// Puts `batch` into the log and answers those who wait once it is safe there.
-    pub async fn offer(&self, mut batch: Batch) -> Result<(), (Batch, Error)> {
+    pub async fn offer(&self, mut batch: Batch, claims: Claims) -> Result<(), (Batch, Error)> {
         let parties = batch.acks.take_parties();
         let (encoding, body) = body_of(&batch);
         let record = Record {
@@ -179,6 +179,8 @@ impl Durable {
                 return Err((batch, error.within("durable queue")));
             }
         };
+        // From here on the room belongs to the record, whether the sender waits for the disk or not.
+        claims.leave_to_log();
         self.appended.notify_one();
         match ticket.await {
             Ok(()) => {

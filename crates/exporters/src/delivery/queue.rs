@@ -217,10 +217,7 @@ impl Queue {
                 let Ok(Some(durable)) = opened else {
                     return Err((batch, Error::overloaded("the durable queue is not open yet")));
                 };
-                durable.offer(batch).await?;
-                // From here on the room belongs to the record.
-                claims.leave_to_log();
-                Ok(())
+                durable.offer(batch, claims).await
             }
         }
     }

@@ -237,5 +237,7 @@ mod tests {
         assert_eq!(status.retry_after_seconds(), Some(2));
         let proto = status.to_proto();
         assert!(proto.windows(9).any(|w| w == b"RetryInfo"), "{proto:?}");
+        let full = Status::from(&Error::overloaded("sending queue is full"));
+        assert_eq!((full.code, full.retry_after_seconds()), (14, Some(1)));
     }
 }

@@ -217,3 +217,26 @@ async fn a_new_configuration_takes_the_queue_over_when_the_old_one_lets_go() {
     assert_eq!((stuck.items(), script.items()), (vec![1], vec![2, 3, 4]));
     new.stop().await.expect("stops");
 }
+
+#[tokio::test]
+async fn a_sender_that_goes_away_while_the_disk_writes_leaves_its_request_in_the_queue() {
+    let disk = TestFiles::new();
+    let (context, script) = (life(&disk), Script::gated());
+    let exporter = started(&context, QueueSettings { size: 1, ..durable(1) }, &script).await;
+    tokio::select! {
+        biased;
+        _ = exporter.export(batch(1)) => {}
+        () = std::future::ready(()) => {}
+    }
+    eventually("it is being sent", || script.items() == [1]).await;
+    assert_eq!(exporter.export(batch(2)).await.expect_err("full").kind(), Kind::Overloaded);
+    script.open(1);
+    eventually("it is delivered", || {
+        context.host.telemetry().value("otelcol_exporter_queue_size", &QUEUE) == Some(0.0)
+    })
+    .await;
+    script.open(1);
+    exporter.export(batch(3)).await.expect("room");
+    exporter.stop().await.expect("stops");
+    assert_eq!(script.items(), [1, 3]);
+}
