@@ -23,6 +23,7 @@ interop: ## against real peers, fetched on first use
 soak: ## what the tests do a few times, many times
 	FOREGLOW_CRASH_ROUNDS=50 cargo test --release --package foreglow --test it -- --nocapture crash
 	FOREGLOW_CRASH_ROUNDS=100 cargo test --release --package foreglow --test it -- --nocapture queue::what
+	FOREGLOW_RELOAD_SECONDS=300 cargo test --release --package foreglow --test it -- --nocapture reloads_under_load
 
 web: ## builds the dashboard that the binary embeds
 	@cargo xtask web

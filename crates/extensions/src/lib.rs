@@ -6,6 +6,8 @@ pub mod bearertokenauth;
 pub mod dashboard;
 pub mod file_storage;
 pub mod health_check;
+pub mod pprof;
 pub mod query_server;
 mod secrets;
 mod serving;
+pub mod zpages;

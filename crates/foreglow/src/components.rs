@@ -38,6 +38,9 @@ pub fn components() -> Components {
             extensions::bearertokenauth::factory(),
             extensions::file_storage::factory(),
             extensions::health_check::factory(),
+            extensions::health_check::v2::factory(),
+            extensions::pprof::factory(),
+            extensions::zpages::factory(),
             extensions::query_server::factory(),
         ],
     }

@@ -19,8 +19,12 @@ const LISTEN: &str = "127.0.0.1:7070";
 
 /// Reads and checks the configuration; the error is the rendered diagnostics.
 pub fn load(options: &Options) -> Result<Loaded> {
-    let loaded = config::load(&input(options), &components(), Environment::process());
-    loaded.map_err(|diagnostics| shown(&diagnostics))
+    load_again(options).map_err(|diagnostics| shown(&diagnostics))
+}
+
+/// As [`load`], with the mistakes one by one.
+pub fn load_again(options: &Options) -> Result<Loaded, Diagnostics> {
+    config::load(&input(options), &components(), Environment::process())
 }
 
 /// `foreglow validate`: also builds every component, which does no I/O.

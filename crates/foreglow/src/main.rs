@@ -12,7 +12,9 @@ mod configuration;
 mod data;
 mod listing;
 mod logs;
+mod own;
 mod ports;
+mod reload;
 mod run;
 
 use std::process::ExitCode;

@@ -4,11 +4,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use pipeline::runtime::ReloadMeter;
 use pipeline::{Graph, Host};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Demo, Options};
-use crate::{banner, configuration, data, logs, ports};
+use crate::reload::{self, Files};
+use crate::{banner, configuration, data, logs, own, ports};
 
 /// How long stopping may take. Kubernetes kills after 30 s; queues must be on disk before that.
 const STOP_DEADLINE: Duration = Duration::from_secs(25);
@@ -17,7 +19,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(25);
 pub fn run(options: &Options, demo: Option<Demo>) -> Result<()> {
     let begun = Instant::now();
     let loaded = configuration::load(options)?;
-    logs::start(&loaded.plan.telemetry.logs);
+    let lines = logs::start(&loaded.plan.telemetry.logs)?;
     for warning in loaded.diagnostics.warning_lines() {
         tracing::warn!("{warning}");
     }
@@ -25,27 +27,45 @@ pub fn run(options: &Options, demo: Option<Demo>) -> Result<()> {
     data::prepare(&options.data, &loaded.plan).map_err(|error| anyhow!("{error:#}"))?;
     let host = Host::new(options.data.clone());
     let graph = Graph::build(&loaded.plan, &host).map_err(|e| configuration::joined(&e))?;
+    let mut files = Files::new(options, &loaded.diagnostics);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut stop = StopSignals::listen()?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         tracing::info!("Starting foreglow {}...", env!("CARGO_PKG_VERSION"));
-        let running = tokio::select! {
+        let mut running = tokio::select! {
             started = graph.start() => started.map_err(|error| cannot_start(&error))?,
             () = stop.received() => return Ok(()),
         };
         println!("{}", banner::banner(options, &loaded.plan, &running, begun.elapsed()));
         let demo = demo.map(|demo| tokio::spawn(send_demo(demo, is_first_start)));
-        stop.received().await;
+        let own = own::start(&loaded.plan.telemetry, &host, lines).await?;
+        let meter = ReloadMeter::new(host.telemetry(), host.clock().now() as f64 / 1e9);
+        loop {
+            let why = tokio::select! {
+                () = stop.received() => break,
+                _ = hangup.recv() => "SIGHUP",
+                () = files.changed() => "a file has changed",
+            };
+            tokio::select! {
+                seen = reload::reload(&mut running, options, &meter, why) => files = seen,
+                () = stop.received() => break,
+            }
+        }
         if let Some(demo) = demo {
             demo.abort();
         }
         tracing::info!("Stopping; once more to stop at once.");
-        tokio::select! {
-            stopped = running.stop(STOP_DEADLINE) => stopped.map_err(|error| anyhow!("error: {error}"))?,
+        let stopped = tokio::select! {
+            stopped = running.stop(STOP_DEADLINE) => stopped,
             () = stop.received() => return Err(anyhow!("error: stopped before all data was handed over")),
-        }
-        Ok(())
-    })
+        };
+        own.stop().await;
+        stopped.map_err(|error| anyhow!("error: {error}"))
+    });
+    // A thread that blocks (a slow disk, a resolver) must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
 }
 
 /// Names the owner if a port is taken.

@@ -113,6 +113,15 @@ impl Activity {
         self.0.since.store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// True if a request may be on its way that nobody has seen yet; HTTP/1 only, as HTTP/2 tells
+    /// its clients which of theirs were taken.
+    pub(crate) fn is_before_a_request(&self) -> bool {
+        let state = &self.0;
+        state.open.load(Ordering::Relaxed) == 0
+            && state.reading.load(Ordering::Relaxed)
+            && !state.is_h2.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn judge(&self, life: &Life) -> Verdict {
         if life.is_unlimited() {
             return Verdict::Live;
@@ -179,6 +188,21 @@ mod tests {
         activity.read(b"P");
         tokio::time::advance(3 * SECOND).await;
         assert_eq!(activity.judge(&life()), Verdict::Close);
+    }
+
+    #[tokio::test]
+    async fn a_fresh_connection_and_one_with_half_a_request_are_before_one() {
+        let activity = Activity::new(false);
+        assert!(activity.is_before_a_request());
+        let busy = activity.begin();
+        assert!(!activity.is_before_a_request());
+        drop(busy);
+        assert!(!activity.is_before_a_request());
+        activity.read(b"POST");
+        assert!(activity.is_before_a_request());
+        let h2 = Activity::new(false);
+        h2.read(b"PRI * HTTP/2.0");
+        assert!(!h2.is_before_a_request());
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@
 pub mod activity;
 pub mod connect;
 pub mod listen;
+pub mod pool;
 pub mod stream;
 pub mod tls;
 

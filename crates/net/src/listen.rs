@@ -39,6 +39,13 @@ const BACKLOG: u32 = 4096;
 /// How long a client may take to agree that an idle connection is over.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
 
+/// How long a connection whose first request has not come yet may still send it after the stop:
+/// longer than the way of a packet around the earth.
+const LAST_CALL: Duration = Duration::from_millis(300);
+
+/// How often it is looked whether it has come.
+const LAST_CALL_LOOK: Duration = Duration::from_millis(5);
+
 /// Pause after accept failed for lack of descriptors, so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -162,12 +169,17 @@ impl Serving {
 ///
 /// # Errors
 /// When the listener has no address.
-pub fn serve<F, C>(listener: TcpListener, rules: Rules, connection: F) -> io::Result<Serving>
+pub fn serve<F, C>(
+    listener: impl Into<Arc<TcpListener>>,
+    rules: Rules,
+    connection: F,
+) -> io::Result<Serving>
 where
     F: Fn(Stream, SocketAddr, Activity) -> C + Send + Sync + 'static,
     C: GracefulConnection + Send + 'static,
     C::Error: Display + Send,
 {
+    let listener = listener.into();
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let server = Server {
@@ -195,7 +207,7 @@ where
     C: GracefulConnection + Send + 'static,
     C::Error: Display + Send,
 {
-    async fn run(self: Arc<Self>, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
+    async fn run(self: Arc<Self>, listener: Arc<TcpListener>, mut stopped: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
         let slots = Arc::new(Semaphore::new(self.rules.connections_max));
         loop {
@@ -230,9 +242,15 @@ where
 
     async fn one(&self, stream: TcpStream, peer: SocketAddr, mut stopped: watch::Receiver<bool>) {
         let name = self.rules.name;
+        let late = async {
+            // An error means the server is gone, which is a stop as well.
+            let _ = stopped.wait_for(|stop| *stop).await;
+            tokio::time::sleep(LAST_CALL).await;
+        };
         let secured = tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => return,
+            biased;
             secured = self.secure(stream) => secured,
+            () = late => return,
         };
         let stream = match secured {
             Ok(stream) => stream,
@@ -303,7 +321,7 @@ where
     loop {
         tokio::select! {
             ended = connection.as_mut() => return ended,
-            _ = stopped.wait_for(|stop| *stop), if !is_closing => {
+            () = last_call(&mut stopped, activity), if !is_closing => {
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
                 look.set(look_after(Verdict::Live));
@@ -321,6 +339,17 @@ where
                 verdict => look.set(look_after(verdict)),
             },
         }
+    }
+}
+
+/// Resolves when the listener has stopped and no request is about to come: one that was sent while
+/// the connection was fresh must not meet a closed door.
+async fn last_call(stopped: &mut watch::Receiver<bool>, activity: &Activity) {
+    // An error means the server is gone, which is a stop as well.
+    let _ = stopped.wait_for(|stop| *stop).await;
+    let until = tokio::time::Instant::now() + LAST_CALL;
+    while activity.is_before_a_request() && tokio::time::Instant::now() < until {
+        tokio::time::sleep(LAST_CALL_LOOK).await;
     }
 }
 

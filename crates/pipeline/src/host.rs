@@ -12,9 +12,19 @@ use parking_lot::Mutex;
 
 use crate::auth::Authenticators;
 use crate::budget::Budget;
+use crate::config::PipelinePlan;
 use crate::health::Health;
 use crate::ledger::Ledger;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Spans, Telemetry};
+
+/// What runs, for those who show it.
+#[derive(Clone, Debug, Default)]
+pub struct Overview {
+    /// Pipelines in the order of the file.
+    pub pipelines: Vec<PipelinePlan>,
+    /// Ids of the extensions in the order of their start.
+    pub extensions: Vec<Arc<str>>,
+}
 
 /// Handle on the process's shared things; clone = refcount.
 #[derive(Clone)]
@@ -28,6 +38,9 @@ struct Inner {
     ledger: Ledger,
     health: Health,
     authenticators: Authenticators,
+    listeners: net::pool::Pool,
+    overview: Mutex<Arc<Overview>>,
+    spans: Spans,
     shared: Mutex<HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -59,6 +72,9 @@ impl Host {
             telemetry,
             health: Health::default(),
             authenticators: Authenticators::default(),
+            listeners: net::pool::Pool::default(),
+            overview: Mutex::default(),
+            spans: Spans::default(),
             shared: Mutex::new(HashMap::new()),
         }))
     }
@@ -97,6 +113,31 @@ impl Host {
     /// built or started after them finds them here.
     pub fn authenticators(&self) -> &Authenticators {
         &self.0.authenticators
+    }
+
+    /// Where servers get their sockets, so that they survive a reload.
+    pub fn listeners(&self) -> &net::pool::Pool {
+        &self.0.listeners
+    }
+
+    /// Where own spans come from.
+    pub fn spans(&self) -> &Spans {
+        &self.0.spans
+    }
+
+    /// What runs now.
+    pub fn overview(&self) -> Arc<Overview> {
+        self.0.overview.lock().clone()
+    }
+
+    /// Says what runs now; the runtime does.
+    pub fn set_overview(&self, overview: Overview) {
+        *self.0.overview.lock() = Arc::new(overview);
+    }
+
+    /// Nobody gets the shared `T` called `name` from now on; who asks next makes a new one.
+    pub fn forget<T: Any + Send + Sync>(&self, name: &str) {
+        self.0.shared.lock().remove(&(TypeId::of::<T>(), name.to_owned()));
     }
 
     /// The shared `T` called `name`, made by `make` for whoever asks first. So the one store of a

@@ -229,6 +229,15 @@ impl Book {
         all.flat_map(|fates| Reason::ALL.map(|r| fates.get(Fate::Dropped(r)))).sum()
     }
 
+    /// Items given up so far that would have been delivered with more time, as
+    /// [`Book::total_dropped`].
+    pub fn total_given_up(&self) -> u64 {
+        let reasons = [Reason::Retry, Reason::Overloaded, Reason::Closed, Reason::Cancelled];
+        let edges = self.0.edges.iter().map(|(_, fates)| fates);
+        let all = std::iter::once(&self.0.before).chain(edges);
+        all.flat_map(|fates| reasons.map(|r| fates.get(Fate::Dropped(r)))).sum()
+    }
+
     /// Items received so far.
     pub fn total_received(&self) -> u64 {
         self.0.received.get()
@@ -243,6 +252,11 @@ impl Book {
     pub fn count(&self, exporter: &str, fate: Fate) -> u64 {
         let edge = self.0.edges.iter().find(|(id, _)| &**id == exporter);
         self.0.before.get(fate) + edge.map_or(0, |(_, fates)| fates.get(fate))
+    }
+
+    /// Items dropped for whatever reason, as the exporter `exporter` sees it.
+    pub fn dropped_by(&self, exporter: &str) -> u64 {
+        Reason::ALL.iter().map(|reason| self.count(exporter, Fate::Dropped(*reason))).sum()
     }
 
     /// Is the account in balance? Asked at rest.
@@ -291,14 +305,23 @@ impl Ledger {
         Ledger { books: Arc::default(), telemetry }
     }
 
-    /// Opens the book of `pipeline`; replaces the one it had.
-    pub fn open(&self, pipeline: &str, exporters: &[Arc<str>]) -> Book {
-        let book = Book::new(pipeline, exporters);
-        self.show(&book);
+    /// The book of `pipeline` with these `exporters`: the open one, or a new one that is not open
+    /// yet.
+    pub fn reserve(&self, pipeline: &str, exporters: &[Arc<str>]) -> Book {
+        let is_it = |book: &Book| book.0.edges.iter().map(|(id, _)| id).eq(exporters);
+        self.book(pipeline).filter(is_it).unwrap_or_else(|| Book::new(pipeline, exporters))
+    }
+
+    /// Opens `book`, in place of the one its pipeline had.
+    pub fn open(&self, book: &Book) {
         let mut books = self.books.lock();
-        books.retain(|old| &*old.0.pipeline != pipeline);
+        if books.iter().any(|open| Arc::ptr_eq(&open.0, &book.0)) {
+            return;
+        }
+        books.retain(|old| old.0.pipeline != book.0.pipeline);
         books.push(book.clone());
-        book
+        drop(books);
+        self.show(book);
     }
 
     /// All books, in the order of their opening.

@@ -32,5 +32,6 @@ pub use component::{
 pub use health::Health;
 pub use host::Host;
 pub use ledger::{Fate, Ledger, Reason};
+pub use otlp_wire::Signal;
 pub use runtime::{Graph, Running};
 pub use telemetry::Telemetry;

@@ -135,7 +135,11 @@ impl Exporter for EmbeddedStore {
         let Some(store) = self.store.lock().take() else { return Ok(()) };
         // All signals share the store: the last one out closes the log. Memory stays readable.
         match self.users()?.0.fetch_sub(1, Ordering::AcqRel) {
-            1 => store.close(),
+            1 => {
+                // After a reload someone may want it again: opened anew.
+                self.context.host.forget::<Store>(STORE);
+                store.close()
+            }
             _ => Ok(()),
         }
     }

@@ -97,7 +97,8 @@ impl Exporter for Pull {
         let find = |auth: &Auth| self.host.authenticators().server(&auth.authenticator);
         let auth = self.http.auth.as_ref().map(find).transpose()?;
         let pages = self.pages.clone();
-        let served = server::serve(&self.http, &self.endpoint, auth, pages, self.offer).await?;
+        let (sockets, endpoint) = (self.host.listeners(), &self.endpoint);
+        let served = server::serve(sockets, &self.http, endpoint, auth, pages, self.offer).await?;
         *self.server.lock() = Some(served);
         self.delivery.start().await
     }

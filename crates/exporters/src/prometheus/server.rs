@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::net::listen::{self, Rules, Serving};
+use ::net::pool::Pool;
 use basics::{Error, Result};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
@@ -41,6 +42,7 @@ pub(super) struct Offer {
 /// # Errors
 /// `Invalid` when it cannot be listened on, or a certificate not be read.
 pub(super) async fn serve(
+    listeners: &Pool,
     config: &HttpServer,
     endpoint: &str,
     auth: Option<Arc<dyn ServerAuth>>,
@@ -53,7 +55,7 @@ pub(super) async fn serve(
     let rules = Rules { connections_max: CONNECTIONS_MAX, drain: DRAIN, ..rules };
     let spelled =
         if endpoint.starts_with(':') { format!("0.0.0.0{endpoint}") } else { endpoint.to_owned() };
-    let listener = listen::bind(&spelled).await.map_err(|e| e.within(&what))?;
+    let listener = listeners.bind(&spelled).await.map_err(|e| e.within(&what))?;
     let serving = listen::serve(listener, rules, move |stream, _, activity| {
         let (pages, auth) = (pages.clone(), auth.clone());
         let service = service_fn(move |request: Request<Incoming>| {

@@ -381,7 +381,8 @@ async fn the_page_is_served_and_nothing_else() {
     shown.take(measured);
     let offer = Offer { open_metrics: true, utf8: false };
     let keys = HttpServer::default();
-    let server = serve(&keys, "127.0.0.1:0", None, shown.pages.clone(), offer);
+    let sockets = ::net::pool::Pool::default();
+    let server = serve(&sockets, &keys, "127.0.0.1:0", None, shown.pages.clone(), offer);
     let server = server.await.expect("listens");
     let ask = async |request: &str| {
         let mut stream = tokio::net::TcpStream::connect(server.address()).await.expect("connects");
@@ -402,7 +403,7 @@ async fn the_page_is_served_and_nothing_else() {
     assert!(ask("GET /").await.starts_with(b"HTTP/1.1 404"));
     assert!(ask("POST /metrics").await.starts_with(b"HTTP/1.1 405"));
     let address = server.address().to_string();
-    let taken = serve(&keys, &address, None, shown.pages.clone(), offer).await;
+    let taken = serve(&sockets, &keys, &address, None, shown.pages.clone(), offer).await;
     assert!(taken.is_err_and(|error| error.message().contains("cannot listen")));
 }
 

@@ -4,10 +4,14 @@
 //! In: any HTTP request to `path` (with `/`, the default, to any path) on `endpoint`, default
 //! `localhost:13133`. Out: 200 while all pipelines run, 503 before and after; the JSON of the
 //! collector, or the texts of `response_body`. Starts before the pipelines and stops after them.
+//! `ready` below `path` also says 503 while a sending queue is full: for load balancers, which
+//! should send elsewhere then; not for a probe that restarts the process, which would lose what
+//! the queue holds.
 //! Source: opentelemetry-collector-contrib, extension/healthcheckextension.
 
 #[cfg(test)]
 mod tests;
+pub mod v2;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +21,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use basics::{Clock, Error, Result, UnixNano};
-use net::listen::{self, Rules, Serving};
+use net::listen::{Rules, Serving};
 use parking_lot::Mutex;
 use pipeline::Health;
 use pipeline::component::{Context, Extension, ExtensionFactory};
 use pipeline::config::shared::{HttpServer, TimeOuts};
 use pipeline::config::{Checker, ComponentConfig, Decoded};
 use pipeline::host::Host;
+use pipeline::telemetry::{Labels, Telemetry};
 use serde::Deserialize;
 
 use crate::serving::{self, ALPN};
@@ -85,10 +90,7 @@ impl ComponentConfig for Config {
             at.error("path", "path must start with /");
         }
         if self.check_collector_pipeline.enabled {
-            at.key("check_collector_pipeline").warn(
-                "enabled",
-                "exporters are not looked at; the answer says whether pipelines run",
-            );
+            at.key("check_collector_pipeline").no_effect("enabled", "ask .../ready about queues");
         }
     }
 }
@@ -109,7 +111,11 @@ fn build(config: Decoded, context: Context) -> Result<Arc<dyn Extension>> {
     let config = config
         .downcast::<Config>()
         .map_err(|_| Error::invalid("health_check was given another component's settings"))?;
-    Ok(Arc::new(HealthCheck { config, clock: context.clock, serving: Mutex::new(None) }))
+    Ok(made(config, context))
+}
+
+fn made(config: Arc<Config>, context: Context) -> Arc<dyn Extension> {
+    Arc::new(HealthCheck { config, clock: context.clock, serving: Mutex::new(None) })
 }
 
 struct HealthCheck {
@@ -123,11 +129,13 @@ impl Extension for HealthCheck {
     async fn start(&self, host: &Host) -> Result<()> {
         let server = &self.config.server;
         let rules = server.rules("health_check", ALPN, TimeOuts::default())?;
-        let listener = listen::bind(server.endpoint.as_deref().unwrap_or(ENDPOINT)).await?;
+        let endpoint = server.endpoint.as_deref().unwrap_or(ENDPOINT);
+        let listener = host.listeners().bind(endpoint).await?;
         let probe = Probe {
             config: self.config.clone(),
             clock: self.clock.clone(),
             health: host.health().clone(),
+            telemetry: host.telemetry().clone(),
         };
         let router = axum::Router::new().fallback(answer).with_state(Arc::new(probe));
         let router = serving::behind(server.auth.as_ref(), host, router)?;
@@ -150,14 +158,43 @@ struct Probe {
     config: Arc<Config>,
     clock: Clock,
     health: Health,
+    telemetry: Telemetry,
+}
+
+impl Probe {
+    /// True if `path` asks for readiness.
+    fn is_ready_path(&self, path: &str) -> bool {
+        let below = path.strip_prefix(self.config.path.trim_end_matches('/'));
+        below == Some("/ready")
+    }
+
+    /// The sending queues that are full, as `exporter (signal)`.
+    fn full_queues(&self) -> Vec<String> {
+        let capacities = self.telemetry.series("otelcol_exporter_queue_capacity");
+        let sizes = self.telemetry.series("otelcol_exporter_queue_size");
+        let is_full = |(labels, size): &&(Labels, f64)| {
+            let of_it = capacities.iter().find(|(other, _)| other == labels);
+            of_it.is_some_and(|(_, capacity)| *capacity > 0.0 && size >= capacity)
+        };
+        let full = sizes.iter().filter(is_full);
+        let value = |labels: &Labels, key| {
+            labels.iter().find(|(k, _)| *k == key).map_or("", |(_, v)| v.as_str()).to_owned()
+        };
+        full.map(|(labels, _)| {
+            format!("{} ({})", value(labels, "exporter"), value(labels, "data_type"))
+        })
+        .collect()
+    }
 }
 
 async fn answer(State(probe): State<Arc<Probe>>, request: Request) -> Response {
     let path = &probe.config.path;
-    if path != "/" && request.uri().path() != path {
+    let asks_ready = probe.is_ready_path(request.uri().path());
+    if path != "/" && request.uri().path() != path && !asks_ready {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let ready_since = probe.health.ready_since();
+    let full = if asks_ready { probe.full_queues() } else { Vec::new() };
+    let ready_since = probe.health.ready_since().filter(|_| full.is_empty());
     let status = match ready_since {
         Some(_) => StatusCode::OK,
         None => StatusCode::SERVICE_UNAVAILABLE,
@@ -165,6 +202,11 @@ async fn answer(State(probe): State<Arc<Probe>>, request: Request) -> Response {
     let body = match (&probe.config.response_body, ready_since) {
         (Some(texts), Some(_)) => texts.healthy.clone(),
         (Some(texts), None) => texts.unhealthy.clone(),
+        (None, None) if !full.is_empty() => {
+            // Ids have no quotes: they are printable and the signal is ours.
+            let queues: Vec<String> = full.iter().map(|it| format!("{it:?}")).collect();
+            format!("{{\"status\":\"Queue full\",\"queues\":[{}]}}", queues.join(","))
+        }
         (None, ready_since) => status_json(ready_since, probe.clock.now()),
     };
     let mut response = (status, body).into_response();

@@ -2,6 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use pipeline::config::from_yaml;
+use pipeline::telemetry::QueueMeter;
 use tower::ServiceExt;
 
 use super::*;
@@ -13,7 +14,13 @@ const START: u64 = 1_767_323_045 * SECOND;
 async fn ask(yaml: &str, health: &Health, path: &str) -> (u16, String) {
     let config = Arc::new(from_yaml::<Config>(yaml).expect("valid settings"));
     let clock = Clock::manual(START + 62 * SECOND + SECOND / 2);
-    let probe = Probe { config, clock, health: health.clone() };
+    let telemetry = Telemetry::new();
+    let queue = |exporter: &str, size: u64| {
+        QueueMeter::new(&telemetry, exporter, pipeline::Signal::Traces, 10).size(size);
+    };
+    queue("jaeger", 9);
+    queue("otlp", if path.starts_with("/full") { 10 } else { 0 });
+    let probe = Probe { config, clock, health: health.clone(), telemetry };
     let router: axum::Router = axum::Router::new().fallback(answer).with_state(Arc::new(probe));
     let request = Request::get(path).body(Body::empty()).expect("a request");
     let response = router.oneshot(request).await.expect("an answer");
@@ -44,6 +51,31 @@ async fn path_and_texts_are_the_users() {
     health.set_ready(START);
     assert_eq!(ask(yaml, &health, "/live").await, (200, "fine".to_owned()));
     assert_eq!(ask(yaml, &health, "/other").await.0, 404);
+}
+
+#[tokio::test]
+async fn below_the_path_ready_is_unready_while_a_queue_is_full() {
+    let health = Health::default();
+    assert_eq!(ask("", &health, "/ready").await.0, 503);
+    health.set_ready(START);
+    assert_eq!(ask("", &health, "/ready").await.0, 200);
+    let (status, body) = ask("path: /full", &health, "/full/ready").await;
+    assert_eq!(
+        (status, &*body),
+        (503, "{\"status\":\"Queue full\",\"queues\":[\"otlp (traces)\"]}")
+    );
+    assert_eq!(ask("path: /full", &health, "/full").await.0, 200, "the process itself is well");
+}
+
+#[test]
+fn the_second_version_maps_to_the_first() {
+    let new = from_yaml::<v2::Config>(
+        "{use_v2: true, http: {endpoint: 'localhost:1', status: {path: /st}}}",
+    );
+    let new = new.expect("valid").into_first();
+    assert_eq!((new.path.as_str(), new.server.endpoint.as_deref()), ("/st", Some("localhost:1")));
+    let old = from_yaml::<v2::Config>("{endpoint: 'localhost:2', path: /x}").expect("valid");
+    assert_eq!(old.into_first().path, "/x");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
 use axum::middleware::{Next, from_fn_with_state};
-use basics::{Clock, Error, Kind, Result};
+use basics::{Clock, Error, Result};
 use exporters::embedded_store::STORE;
 use net::activity::Life;
 use net::listen::{Rules, Serving};
@@ -28,7 +28,6 @@ use pipeline::config::{Checker, ComponentConfig};
 use pipeline::host::Host;
 use query_api::Api;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 
 use crate::dashboard;
 use crate::serving::{self, ALPN};
@@ -158,8 +157,12 @@ impl Extension for QueryServer {
     async fn start(&self, host: &Host) -> Result<()> {
         let endpoint = &self.config.endpoint;
         let tls = self.config.tls.as_ref().map(|tls| tls.tls(ALPN)).transpose()?;
-        let listener = TcpListener::bind(endpoint).await.map_err(|e| bind_error(endpoint, e))?;
-        let address = listener.local_addr().map_err(|e| bind_error(endpoint, e))?;
+        let bound = host.listeners().bind(endpoint).await;
+        let listener =
+            bound.map_err(|e| e.within("query_server (choose another with --listen)"))?;
+        let address = listener
+            .local_addr()
+            .map_err(|e| Error::invalid("query_server has no address").caused_by(e))?;
         let guard = self.guard(address)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let link = link(scheme, address, guard.token.as_deref());
@@ -212,20 +215,6 @@ async fn judge(State(guard): State<Arc<Guard>>, request: Request, next: Next) ->
         Decision::Pass => next.run(request).await,
         Decision::Answer(answer) => answer,
     }
-}
-
-fn bind_error(endpoint: &str, error: std::io::Error) -> Error {
-    let hint = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            "the port is in use: stop the other program or give another address with --listen"
-        }
-        std::io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need privileges: give another address with --listen"
-        }
-        _ => "give an address of this machine with --listen",
-    };
-    Error::new(Kind::Invalid, format!("query_server cannot listen on {endpoint}: {hint}"))
-        .caused_by(error)
 }
 
 /// `scheme://host:port/` as a browser on this machine (or, off loopback, any other) opens it.

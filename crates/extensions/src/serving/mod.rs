@@ -25,7 +25,11 @@ use tokio::net::TcpListener;
 pub(crate) const ALPN: &[&str] = &["http/1.1"];
 
 /// Serves `router` on `listener` by `rules`.
-pub(crate) fn serve(listener: TcpListener, rules: Rules, router: axum::Router) -> Result<Serving> {
+pub(crate) fn serve(
+    listener: Arc<TcpListener>,
+    rules: Rules,
+    router: axum::Router,
+) -> Result<Serving> {
     let serving = listen::serve(listener, rules, move |stream, _: SocketAddr, activity| {
         let service = router.clone().layer(from_fn_with_state(activity, busy));
         let service = TowerToHyperService::new(service);

@@ -146,6 +146,12 @@ impl Diagnostics {
         }
     }
 
+    /// The files that were read.
+    pub fn files(&self) -> Vec<std::path::PathBuf> {
+        let named = self.sources.names().map(std::path::PathBuf::from);
+        named.filter(|path| path.is_file()).collect()
+    }
+
     /// True if there is nothing to show.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()

@@ -41,7 +41,8 @@ pub use expand::{Environment, Variables};
 pub use no_effect::NoEffect;
 pub use node::{Node, Value};
 pub use plan::{
-    Instance, Level, LogsTelemetry, MetricsPage, MetricsTelemetry, PipelinePlan, Plan, Telemetry,
+    Instance, Level, LogSampling, LogsTelemetry, MetricsPage, MetricsTelemetry, OtlpTarget,
+    PageStyle, PipelinePlan, Plan, Push, Telemetry,
 };
 pub use report::{ComponentRow, KeyRow, Report, Status, report};
 pub use units::{ByteSize, Duration};

@@ -103,6 +103,13 @@ impl Node {
         }
     }
 
+    /// True if it is the text `text` or holds it somewhere.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.text().is_some_and(|own| own.trim() == text)
+            || self.entries().iter().any(|entry| entry.value.mentions(text))
+            || self.items().iter().any(|item| item.mentions(text))
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         self.value == Value::Null
     }

@@ -110,7 +110,9 @@ fn instances<B>(ids: &[Arc<str>], section: &Section<B>) -> Vec<Instance<Factory<
 }
 
 fn telemetry(service: &Node, diagnostics: &mut Diagnostics) -> Telemetry {
-    let Some(node) = service.get("telemetry") else { return Telemetry::default() };
+    let Some(node) = service.get("telemetry") else {
+        return TelemetryConfig::default().into_telemetry();
+    };
     let config = diagnostics
         .within("service::telemetry", |inner| decode_checked::<TelemetryConfig>(node, inner));
     config.map(TelemetryConfig::into_telemetry).unwrap_or_default()
@@ -183,6 +185,7 @@ impl Reading<'_> {
                         id: Arc::from(&*id.whole),
                         factory: *factory,
                         config,
+                        body: Some(Arc::new(entry.value.clone())),
                     })
                 }
             };
@@ -493,12 +496,14 @@ fn service_extensions(
         let source = diagnostics.add_source(format!("built-in {id}"), body.as_str());
         let node = read::read(body, source, 0, diagnostics);
         let place = format!("extensions::{id}");
+        let body = node.clone().map(Arc::new);
         let config = node
             .and_then(|node| diagnostics.within(&place, |inner| (factory.decode)(&node, inner)));
         listed.extend(config.map(|config| Instance {
             id: Arc::from(&**id),
             factory: *factory,
             config,
+            body,
         }));
     }
     listed

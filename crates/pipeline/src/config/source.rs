@@ -35,6 +35,10 @@ impl Sources {
         self.0.get(source as usize)
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|source| source.name.as_str())
+    }
+
     /// Line and column of the start of `span`, both from 1.
     pub(crate) fn line_column(&self, span: Span) -> (usize, usize) {
         let text = self.get(span.source).map_or("", |source| &source.text);

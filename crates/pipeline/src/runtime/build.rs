@@ -8,9 +8,11 @@ use indexmap::IndexMap;
 use otlp_wire::Signal;
 
 use super::chain::{Books, Chain, Link, LinkKind};
-use super::door::{Door, Doors};
+use super::door::Door;
 use super::fanout::{Edge, FanOut};
+use super::inlet::{Switch, Turned};
 use super::passes::{Fused, Member};
+use super::reload::Kept;
 use super::stage::StageNode;
 use super::watch::WatchNode;
 use crate::ack::Lane;
@@ -18,19 +20,40 @@ use crate::component::{
     Consumer, Context, Exporter, Extension, Inlets, Processor, ProcessorFactory, Receiver,
 };
 use crate::config::{Instance, MetricsPage, PipelinePlan, Plan};
-use crate::host::Host;
+use crate::host::{Host, Overview};
 use crate::ledger::Book;
 use crate::telemetry::{Counter, ProcessorMeter, SECONDS};
 
 /// A built pipeline graph, ready to be started. See [`crate::runtime`].
+#[derive(Clone)]
 pub struct Graph {
     pub(crate) host: Host,
+    /// What it was built from.
+    pub(crate) plan: Plan,
     /// The pages with own metrics.
     pub(crate) metrics_pages: Vec<MetricsPage>,
     pub(crate) extensions: Vec<(Arc<str>, Arc<dyn Extension>)>,
     pub(crate) exporters: Exporters,
     pub(crate) doors: Vec<Arc<Door>>,
     pub(crate) receivers: Vec<(Arc<str>, Arc<dyn Receiver>)>,
+    pub(crate) inlets: Vec<Inlet>,
+}
+
+/// The inlet of one receiver for one signal.
+#[derive(Clone)]
+pub(crate) struct Inlet {
+    pub receiver: Arc<str>,
+    pub signal: Signal,
+    pub switch: Arc<Switch>,
+    /// Where it is to lead.
+    pub doors: Vec<Arc<Door>>,
+}
+
+impl Inlet {
+    /// Makes it lead to its doors; `None` if it did.
+    pub fn turn(&self) -> Option<Turned> {
+        self.switch.turn(&self.doors)
+    }
 }
 
 /// Exporters by id and signal.
@@ -42,11 +65,25 @@ impl Graph {
     /// # Errors
     /// All components that refuse their settings, each with its id.
     pub fn build(plan: &Plan, host: &Host) -> Result<Graph, Vec<Error>> {
-        let mut builder = Builder { host, errors: Vec::new() };
+        Graph::build_over(plan, host, None)
+    }
+
+    /// Builds what `plan` has and `old` has not; the rest is taken from there.
+    pub(crate) fn build_over(
+        plan: &Plan,
+        host: &Host,
+        old: Option<&Graph>,
+    ) -> Result<Graph, Vec<Error>> {
+        let kept = old.map(|old| Kept::of(old, plan)).unwrap_or_default();
+        let mut builder = Builder { host, kept, errors: Vec::new(), inlets: Vec::new() };
         let extensions: Vec<(Arc<str>, Arc<dyn Extension>)> = plan
             .extensions
             .iter()
             .filter_map(|it| {
+                let kept = builder.kept.extension(&it.id);
+                if let Some(kept) = kept {
+                    return Some((it.id.clone(), kept));
+                }
                 builder
                     .make(it.id.clone(), "extensions", |context| {
                         (it.factory.build)(it.config.clone(), context)
@@ -54,16 +91,10 @@ impl Graph {
                     .map(|made| (it.id.clone(), made))
             })
             .collect();
-        for (id, extension) in &extensions {
-            if let Some(authenticator) = extension.authenticator() {
-                host.authenticators().set(id, authenticator);
-            }
-        }
+        announce(host, &extensions);
         let exporters = builder.exporters(plan);
-        let chains: Vec<_> =
-            plan.pipelines.iter().filter_map(|it| builder.chain(plan, it, &exporters)).collect();
         let doors: Vec<_> =
-            chains.into_iter().map(|chain| Arc::new(Door::new(Arc::new(chain)))).collect();
+            plan.pipelines.iter().filter_map(|it| builder.door(plan, it, &exporters)).collect();
         let receivers = builder.receivers(plan, &doors);
         if !builder.errors.is_empty() {
             return Err(builder.errors);
@@ -72,18 +103,61 @@ impl Graph {
         let pages = &plan.telemetry.metrics.pages;
         Ok(Graph {
             host: host.clone(),
+            plan: plan.clone(),
             metrics_pages: if shown { pages.clone() } else { Vec::new() },
             extensions,
             exporters,
             doors,
             receivers,
+            inlets: builder.inlets,
         })
+    }
+
+    /// What there is to show.
+    pub(crate) fn overview(&self) -> Overview {
+        Overview {
+            pipelines: self.plan.pipelines.clone(),
+            extensions: self.extensions.iter().map(|(id, _)| id.clone()).collect(),
+        }
+    }
+
+    /// Says which authenticators there are.
+    pub(crate) fn announce(&self) {
+        announce(&self.host, &self.extensions);
+    }
+
+    /// The parts that `other` has not.
+    pub(crate) fn without(&self, other: &Graph) -> Graph {
+        let mut rest = self.clone();
+        let is = |id: &Arc<str>, it: &Arc<dyn Extension>| {
+            other.extensions.iter().any(|(of, old)| of == id && Arc::ptr_eq(old, it))
+        };
+        rest.extensions.retain(|(id, it)| !is(id, it));
+        rest.exporters
+            .retain(|key, it| !other.exporters.get(key).is_some_and(|old| Arc::ptr_eq(old, it)));
+        rest.doors.retain(|it| !other.doors.iter().any(|old| Arc::ptr_eq(old, it)));
+        rest.receivers.retain(|(id, it)| {
+            !other.receivers.iter().any(|(of, old)| of == id && Arc::ptr_eq(old, it))
+        });
+        rest.metrics_pages.retain(|page| !other.metrics_pages.contains(page));
+        rest
+    }
+}
+
+fn announce(host: &Host, extensions: &[(Arc<str>, Arc<dyn Extension>)]) {
+    for (id, extension) in extensions {
+        if let Some(authenticator) = extension.authenticator() {
+            host.authenticators().set(id, authenticator);
+        }
     }
 }
 
 struct Builder<'a> {
     host: &'a Host,
+    /// What need not be built.
+    kept: Kept<'a>,
     errors: Vec<Error>,
+    inlets: Vec<Inlet>,
 }
 
 impl Builder<'_> {
@@ -122,6 +196,10 @@ impl Builder<'_> {
                 if made.contains_key(&key) {
                     continue;
                 }
+                if let Some(kept) = self.kept.exporter(id, pipeline.signal) {
+                    made.insert(key, kept);
+                    continue;
+                }
                 let Some(it) = plan.exporter(id) else {
                     self.missing(&pipeline.id, "exporter", id);
                     continue;
@@ -136,6 +214,19 @@ impl Builder<'_> {
         made
     }
 
+    fn door(
+        &mut self,
+        plan: &Plan,
+        pipeline: &PipelinePlan,
+        exporters: &Exporters,
+    ) -> Option<Arc<Door>> {
+        if let Some(kept) = self.kept.door(&pipeline.id) {
+            return Some(kept);
+        }
+        let chain = self.chain(plan, pipeline, exporters)?;
+        Some(Arc::new(Door::new(Arc::new(chain))))
+    }
+
     fn chain(
         &mut self,
         plan: &Plan,
@@ -144,7 +235,7 @@ impl Builder<'_> {
     ) -> Option<Chain> {
         let telemetry = self.host.telemetry();
         let books = Books {
-            live: self.host.ledger().open(&pipeline.id, &pipeline.exporters),
+            live: self.host.ledger().reserve(&pipeline.id, &pipeline.exporters),
             replay: Book::new(&pipeline.id, &pipeline.exporters),
         };
         let edges = pipeline.exporters.iter().map(|id| {
@@ -166,8 +257,14 @@ impl Builder<'_> {
             &[("pipeline", &pipeline.id)],
             SECONDS,
         );
-        let fanout =
-            FanOut { edges, books: books.clone(), clock: self.host.clock().clone(), latency };
+        let fanout = FanOut {
+            edges,
+            books: books.clone(),
+            clock: self.host.clock().clone(),
+            latency,
+            pipeline: pipeline.id.clone(),
+            spans: self.host.spans().clone(),
+        };
         let links = self.links(plan, pipeline, &books)?;
         Some(Chain {
             pipeline: pipeline.id.clone(),
@@ -235,7 +332,8 @@ impl Builder<'_> {
     ) -> Vec<(Arc<str>, Arc<dyn Receiver>)> {
         let mut made = Vec::new();
         for it in &plan.receivers {
-            let feeds = |signal| {
+            let kept = self.kept.receiver(&it.id);
+            let mut feeds = |signal| {
                 let fed = plan.pipelines.iter().filter(|pipeline| {
                     pipeline.signal == signal && pipeline.receivers.contains(&it.id)
                 });
@@ -243,13 +341,17 @@ impl Builder<'_> {
                     .filter_map(|p| doors.iter().find(|door| door.chain.pipeline == p.id))
                     .cloned()
                     .collect();
-                inlet(fed)
+                self.inlet(&it.id, signal, fed, kept.as_ref().map(|(_, old)| *old))
             };
             let inlets = Inlets {
                 traces: feeds(Signal::Traces),
                 metrics: feeds(Signal::Metrics),
                 logs: feeds(Signal::Logs),
             };
+            if let Some((receiver, _)) = kept {
+                made.push((it.id.clone(), receiver));
+                continue;
+            }
             let build = |context| (it.factory.build)(it.config.clone(), context);
             if let Some(receiver) = self.make(it.id.clone(), "receivers", build) {
                 made.push((it.id.clone(), receiver(inlets)));
@@ -258,21 +360,35 @@ impl Builder<'_> {
         made
     }
 
+    /// The inlet of `receiver` to `doors`, that of `old` if the receiver is; none without doors.
+    fn inlet(
+        &mut self,
+        receiver: &Arc<str>,
+        signal: Signal,
+        doors: Vec<Arc<Door>>,
+        old: Option<&Graph>,
+    ) -> Option<Arc<dyn Consumer>> {
+        if doors.is_empty() {
+            return None;
+        }
+        let kept = old.and_then(|old| {
+            old.inlets.iter().find(|it| it.receiver == *receiver && it.signal == signal)
+        });
+        let switch = match kept {
+            Some(kept) => kept.switch.clone(),
+            None => Arc::new(Switch::new(doors.clone())),
+        };
+        let receiver = receiver.clone();
+        self.inlets.push(Inlet { receiver, signal, switch: switch.clone(), doors });
+        Some(switch)
+    }
+
     fn panics(&self, kind: &str, id: &str) -> Counter {
         self.host.telemetry().counter(
             "foreglow_component_panics",
             "Panics caught at the edge of a component.",
             &[("kind", kind), ("id", id)],
         )
-    }
-}
-
-/// One consumer for all pipelines of a signal; none when there is none.
-fn inlet(doors: Vec<Arc<Door>>) -> Option<Arc<dyn Consumer>> {
-    match <[Arc<Door>; 1]>::try_from(doors) {
-        Ok([door]) => Some(door),
-        Err(doors) if doors.is_empty() => None,
-        Err(doors) => Some(Arc::new(Doors(doors))),
     }
 }
 

@@ -8,6 +8,7 @@
 //! exporters, processors and receivers in this order, gives what the logs hold to the durable
 //! exporters again, and says when all is ready; [`Running::stop`] goes the way back with a
 //! deadline. A component that cannot start stops what was started before it.
+//! [`Running::reload`] goes over to another plan; what is configured as before goes on.
 //!
 //! A batch passes doors, passes, watches and the fan-out in the task of whoever brought it;
 //! only a stage has a task and a queue of its own ([`STAGE_QUEUE_BATCHES`]). A panic is caught at
@@ -17,7 +18,9 @@ mod build;
 mod chain;
 mod door;
 mod fanout;
+mod inlet;
 mod passes;
+mod reload;
 mod replay;
 mod run;
 mod stage;
@@ -27,5 +30,6 @@ mod watch;
 mod tests;
 
 pub use build::Graph;
+pub use reload::ReloadMeter;
 pub use run::Running;
 pub use stage::{STAGE_PATIENCE, STAGE_QUEUE_BATCHES};

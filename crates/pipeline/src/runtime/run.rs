@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use basics::{Error, Result};
+use segment_log::Log;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::build::Graph;
@@ -13,7 +15,9 @@ use super::chain::{Chain, LinkKind, Rest};
 use super::door::joined;
 use super::replay::replay;
 use crate::component::{Consumer, Outlet};
+use crate::config::MetricsPage;
 use crate::host::Host;
+use crate::ledger::Book;
 use crate::telemetry::{MetricsServer, register_process, serve_metrics};
 
 /// Time to stop what was started when something else could not be.
@@ -21,18 +25,30 @@ const FAILED_START_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A running graph. Dropping it without [`Running::stop`] loses what is in flight.
 pub struct Running {
-    graph: Graph,
-    metrics: Vec<MetricsServer>,
-    started: Started,
+    pub(super) graph: Graph,
+    pub(super) metrics: Vec<(MetricsPage, MetricsServer)>,
+    pub(super) started: Started,
+    /// What reloads left behind.
+    pub(super) draining: Vec<JoinHandle<()>>,
 }
 
 /// How many of each kind have been started.
 #[derive(Default)]
-struct Started {
+pub(super) struct Started {
     extensions: usize,
     exporters: usize,
     processors: bool,
     receivers: usize,
+}
+
+impl Started {
+    /// Everything of `graph`.
+    pub fn all(&mut self, graph: &Graph) {
+        self.extensions = graph.extensions.len();
+        self.exporters = graph.exporters.len();
+        self.processors = true;
+        self.receivers = graph.receivers.len();
+    }
 }
 
 impl Graph {
@@ -41,9 +57,12 @@ impl Graph {
     /// # Errors
     /// The first component that cannot start; those started before it have been stopped.
     pub async fn start(self) -> Result<Running> {
-        let mut running = Running { graph: self, metrics: Vec::new(), started: Started::default() };
-        match running.bring_up().await {
-            Ok(()) => Ok(running),
+        let mut running = Running::of(self);
+        match running.bring_up(&[]).await {
+            Ok(()) => {
+                running.ready();
+                Ok(running)
+            }
             Err(error) => {
                 // What stopping says matters less than why it had to be.
                 let _ = running.stop(FAILED_START_DEADLINE).await;
@@ -54,12 +73,19 @@ impl Graph {
 }
 
 impl Running {
-    async fn bring_up(&mut self) -> Result<()> {
+    pub(super) fn of(graph: Graph) -> Self {
+        let started = Started::default();
+        Running { graph, metrics: Vec::new(), started, draining: Vec::new() }
+    }
+
+    /// Starts what the graph has, in order. What `live` logs hold has been replayed.
+    pub(super) async fn bring_up(&mut self, live: &[Arc<Log>]) -> Result<()> {
         let host = self.graph.host.clone();
         register_process(host.telemetry(), host.clock());
         for page in &self.graph.metrics_pages {
             let telemetry = host.telemetry().clone();
-            self.metrics.push(serve_metrics(telemetry, page, host.authenticators()).await?);
+            let (who, sockets) = (host.authenticators(), host.listeners());
+            self.metrics.push((page.clone(), serve_metrics(telemetry, page, who, sockets).await?));
         }
         for (id, extension) in &self.graph.extensions {
             self.started.extensions += 1;
@@ -70,13 +96,14 @@ impl Running {
             exporter.start().await.map_err(|e| e.within(format!("exporter {id}")))?;
         }
         for chain in self.chains() {
+            host.ledger().open(&chain.books.live);
             find_log(chain)?;
         }
         self.started.processors = true;
         for chain in self.chains() {
             start_links(chain);
         }
-        self.replay_logs(&host).await;
+        self.replay_logs(&host, live).await;
         for door in &self.graph.doors {
             door.set_open(true);
         }
@@ -84,17 +111,25 @@ impl Running {
             self.started.receivers += 1;
             receiver.start().await.map_err(|e| e.within(format!("receiver {id}")))?;
         }
+        Ok(())
+    }
+
+    fn ready(&self) {
+        let host = &self.graph.host;
+        host.set_overview(self.graph.overview());
         host.health().set_ready(host.clock().now());
         for (_, extension) in &self.graph.extensions {
             extension.pipelines_ready();
         }
         tracing::info!("Everything is ready. Begin running and processing data.");
-        Ok(())
     }
 
-    async fn replay_logs(&self, host: &Host) {
-        let mut left: Vec<Arc<Chain>> =
-            self.chains().filter(|chain| chain.is_durable()).cloned().collect();
+    async fn replay_logs(&self, host: &Host, live: &[Arc<Log>]) {
+        let is_due = |chain: &&Arc<Chain>| {
+            let log = chain.log.get();
+            log.is_some_and(|log| !live.iter().any(|other| Arc::ptr_eq(other, log)))
+        };
+        let mut left: Vec<Arc<Chain>> = self.chains().filter(is_due).cloned().collect();
         while let Some(log) = left.first().and_then(|chain| chain.log.get()).cloned() {
             let of_it =
                 |chain: &Arc<Chain>| chain.log.get().is_some_and(|other| Arc::ptr_eq(other, &log));
@@ -108,14 +143,19 @@ impl Running {
         self.graph.doors.iter().map(|door| &door.chain)
     }
 
+    /// The logs of all chains.
+    pub(super) fn logs(&self) -> Vec<Arc<Log>> {
+        self.chains().filter_map(|chain| chain.log.get().cloned()).collect()
+    }
+
     /// What the components share.
     pub fn host(&self) -> &Host {
         &self.graph.host
     }
 
     /// The pages with own metrics.
-    pub fn metrics_servers(&self) -> &[MetricsServer] {
-        &self.metrics
+    pub fn metrics_servers(&self) -> impl Iterator<Item = &MetricsServer> {
+        self.metrics.iter().map(|(_, server)| server)
     }
 
     /// The door of the pipeline `id`, for data that comes from inside the process.
@@ -128,11 +168,35 @@ impl Running {
     /// exporters, extensions. Each phase gets half of the time that is left, the last one all.
     ///
     /// # Errors
-    /// What the components said, joined; all have been stopped or given up nevertheless.
-    pub async fn stop(self, deadline: Duration) -> Result<()> {
+    /// What the components said, joined, and how many items were given up; all have been stopped
+    /// nevertheless.
+    pub async fn stop(mut self, deadline: Duration) -> Result<()> {
         let end = Instant::now() + deadline;
+        let host = self.graph.host.clone();
+        host.health().set_not_ready();
+        let books = host.ledger().books();
+        let lost = || books.iter().map(Book::total_given_up).sum::<u64>();
+        let lost_before = lost();
+        let before = futures::future::join_all(std::mem::take(&mut self.draining));
+        let (mut outcomes, _) =
+            tokio::join!(self.stop_parts(end), tokio::time::timeout_at(end, before));
+        if let Err(imbalance) = host.ledger().check() {
+            tracing::warn!(%imbalance, "not all data is accounted for");
+        }
+        let in_flight: i64 = books.iter().map(|book| book.in_flight().max(0)).sum();
+        let left = lost().saturating_sub(lost_before) + in_flight.unsigned_abs();
+        if left > 0 {
+            let text = format!("{left} items were not delivered before the end");
+            tracing::error!(items = left, in_flight, "{text}");
+            outcomes.push(("shutdown".to_owned(), Err(Error::retry(text))));
+        }
+        tracing::info!("Shutdown complete.");
+        joined(outcomes.iter().map(|(id, outcome)| (id.as_str(), outcome)))
+    }
+
+    /// Stops what has been started; what each part said.
+    pub(super) async fn stop_parts(&self, end: Instant) -> Vec<(String, Result<()>)> {
         let mut outcomes: Vec<(String, Result<()>)> = Vec::new();
-        self.graph.host.health().set_not_ready();
         for (_, extension) in &self.graph.extensions[..self.started.extensions] {
             extension.pipelines_stopping();
         }
@@ -156,11 +220,7 @@ impl Running {
         for (id, extension) in self.graph.extensions[..self.started.extensions].iter().rev() {
             outcomes.push(limited(end, format!("extension {id}"), extension.stop()).await);
         }
-        if let Err(imbalance) = self.graph.host.ledger().check() {
-            tracing::warn!(%imbalance, "not all data is accounted for");
-        }
-        tracing::info!("Shutdown complete.");
-        joined(outcomes.iter().map(|(id, outcome)| (id.as_str(), outcome)))
+        outcomes
     }
 }
 

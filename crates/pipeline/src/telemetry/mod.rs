@@ -12,9 +12,11 @@
 
 mod instruments;
 mod meters;
+mod otlp;
 mod process;
 mod render;
 mod server;
+mod spans;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,8 @@ pub use meters::{
 };
 pub use process::register_process;
 pub use server::{MetricsServer, serve_metrics};
+pub(crate) use spans::Followed;
+pub use spans::{OwnSpan, Spans};
 
 /// Label sets one name may have: more than any configuration has components, few enough that a
 /// mistake (a label with unbounded values) costs megabytes at most.
@@ -53,7 +57,8 @@ struct Family {
 }
 
 /// Labels sorted by name.
-type LabelSet = Vec<(&'static str, String)>;
+pub type Labels = Vec<(&'static str, String)>;
+type LabelSet = Labels;
 
 /// Prometheus' types.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -167,6 +172,35 @@ impl Telemetry {
             Value::Histogram(histogram) => Some(histogram.read().count as f64),
             Value::Computed(read) => read(),
         }
+    }
+
+    /// Every series of `name` that has a value now, except of histograms.
+    pub fn series(&self, name: &str) -> Vec<(Labels, f64)> {
+        let read = |value: &Value| match value {
+            Value::Counter(counter) => Some(counter.get() as f64),
+            Value::Gauge(gauge) => Some(gauge.get()),
+            Value::Histogram(_) => None,
+            Value::Computed(read) => read(),
+        };
+        let all = self.of(name).into_iter();
+        all.filter_map(|(labels, value)| Some((labels, read(&value)?))).collect()
+    }
+
+    /// Every histogram of `name`.
+    pub fn histograms(&self, name: &str) -> Vec<(Labels, Reading)> {
+        let read = |value: Value| match value {
+            Value::Histogram(histogram) => Some(histogram.read()),
+            _ => None,
+        };
+        let all = self.of(name).into_iter();
+        all.filter_map(|(labels, value)| Some((labels, read(value)?))).collect()
+    }
+
+    /// Taken out, so that a computed value may register things itself.
+    fn of(&self, name: &str) -> Vec<(Labels, Value)> {
+        let families = self.0.lock();
+        let series = families.get(name).map(|family| &family.series).into_iter().flatten();
+        series.map(|(labels, value)| (labels.clone(), value.clone())).collect()
     }
 
     fn computed(

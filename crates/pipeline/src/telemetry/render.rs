@@ -4,20 +4,44 @@
 //! Families ascend by name, series by their labels; `le` comes last. Values are read after the
 //! registry's lock is given back, so a computed value may register things itself.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::{Reading, Telemetry, Type, Value};
+use crate::config::{Level, PageStyle};
 
 /// The media type of [`Telemetry::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Telemetry {
-    /// All series as text.
+    /// All series as text, as the Go collector shows them by default.
     pub fn render(&self) -> String {
+        let style = PageStyle { level: Level::Detailed, ..PageStyle::default() };
+        self.render_as(&style)
+    }
+
+    /// All series that `style` shows, as text.
+    pub fn render_as(&self, style: &PageStyle) -> String {
+        let mut constant = String::new();
+        let scope = [
+            ("otel_scope_name", "foreglow"),
+            ("otel_scope_schema_url", ""),
+            ("otel_scope_version", env!("CARGO_PKG_VERSION")),
+        ];
+        let scope = scope.into_iter().filter(|_| style.scope_info);
+        for (key, value) in style.labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).chain(scope)
+        {
+            let separator = if constant.is_empty() { "" } else { "," };
+            let _ = write!(constant, "{separator}{key}=\"");
+            escape(&mut constant, value);
+            constant.push('"');
+        }
+        let constant = constant.as_str();
         let families: Vec<_> = self
             .0
             .lock()
             .iter()
+            .filter(|(name, _)| shown_from(name) <= style.level)
             .map(|(name, family)| {
                 let series = family.series.iter();
                 let series = series.map(|(labels, value)| (labels.clone(), value.clone()));
@@ -26,26 +50,67 @@ impl Telemetry {
             .collect();
         let mut text = String::with_capacity(families.len() * 256);
         for (name, kind, help, series) in families {
+            let name = &*styled(name, kind, style);
             head(&mut text, name, kind, help);
             for (labels, value) in series {
                 match value {
                     Value::Counter(counter) => {
-                        line(&mut text, name, "", &labels, None, counter.get() as f64);
+                        line(
+                            &mut text,
+                            (name, ""),
+                            (constant, &labels),
+                            None,
+                            counter.get() as f64,
+                        );
                     }
-                    Value::Gauge(gauge) => line(&mut text, name, "", &labels, None, gauge.get()),
+                    Value::Gauge(gauge) => {
+                        line(&mut text, (name, ""), (constant, &labels), None, gauge.get());
+                    }
                     Value::Computed(read) => {
                         if let Some(value) = read() {
-                            line(&mut text, name, "", &labels, None, value);
+                            line(&mut text, (name, ""), (constant, &labels), None, value);
                         }
                     }
                     Value::Histogram(histogram) => {
-                        spread(&mut text, name, &labels, &histogram.read());
+                        spread(&mut text, name, (constant, &labels), &histogram.read());
                     }
                 }
             }
         }
         text
     }
+}
+
+/// The level from which on `name` is shown; the Go collector's choice.
+fn shown_from(name: &str) -> Level {
+    let is_detail = name.ends_with("_send_size_bytes") || name.ends_with("_enqueue_size_bytes");
+    let is_normal =
+        name.ends_with("_queue_batch_send_size") || name == "otelcol_exporter_enqueue_size";
+    match name {
+        _ if is_detail => Level::Detailed,
+        _ if is_normal => Level::Normal,
+        _ => Level::Basic,
+    }
+}
+
+/// `name` with the endings that `style` wants.
+fn styled(name: &'static str, kind: Type, style: &PageStyle) -> Cow<'static, str> {
+    const SECONDS: [&str; 3] = ["_uptime", "_cpu_seconds", "_internal_duration"];
+    let mut styled = Cow::Borrowed(name);
+    if style.units {
+        let unit = match name {
+            _ if SECONDS.iter().any(|end| name.ends_with(end)) => "_seconds",
+            _ if name.ends_with("_memory_rss") => "_bytes",
+            _ => "",
+        };
+        if !unit.is_empty() && !name.ends_with(unit) {
+            styled.to_mut().push_str(unit);
+        }
+    }
+    if style.type_suffix && kind == Type::Counter && !styled.ends_with("_total") {
+        styled.to_mut().push_str("_total");
+    }
+    styled
 }
 
 fn head(text: &mut String, name: &str, kind: Type, help: &str) {
@@ -59,19 +124,21 @@ fn head(text: &mut String, name: &str, kind: Type, help: &str) {
     let _ = writeln!(text, "# TYPE {name} {kind}");
 }
 
-fn spread(text: &mut String, name: &str, labels: &[(&str, String)], reading: &Reading) {
+/// Constant labels as text, and those of the series.
+type Tags<'a> = (&'a str, &'a [(&'static str, String)]);
+
+fn spread(text: &mut String, name: &str, labels: Tags<'_>, reading: &Reading) {
     for (bound, count) in &reading.cumulative {
-        line(text, name, "_bucket", labels, Some(*bound), *count as f64);
+        line(text, (name, "_bucket"), labels, Some(*bound), *count as f64);
     }
-    line(text, name, "_sum", labels, None, reading.sum);
-    line(text, name, "_count", labels, None, reading.count as f64);
+    line(text, (name, "_sum"), labels, None, reading.sum);
+    line(text, (name, "_count"), labels, None, reading.count as f64);
 }
 
 fn line(
     text: &mut String,
-    name: &str,
-    suffix: &str,
-    labels: &[(&str, String)],
+    (name, suffix): (&str, &str),
+    (constant, labels): Tags<'_>,
     bound: Option<f64>,
     value: f64,
 ) {
@@ -79,6 +146,10 @@ fn line(
     text.push_str(suffix);
     let bound = bound.map(|bound| ("le", number(bound)));
     let mut open = '{';
+    if !constant.is_empty() {
+        let _ = write!(text, "{open}{constant}");
+        open = ',';
+    }
     for (key, value) in
         labels.iter().map(|(k, v)| (*k, v)).chain(bound.iter().map(|(k, v)| (*k, v)))
     {

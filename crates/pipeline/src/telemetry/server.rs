@@ -19,10 +19,11 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use net::activity::Life;
 use net::listen::{self, Rules, Serving};
+use net::pool::Pool;
 
 use super::{Telemetry, render};
 use crate::auth::{Authenticators, ServerAuth};
-use crate::config::MetricsPage;
+use crate::config::{MetricsPage, PageStyle};
 
 /// Connections served at once: a few Prometheus servers and a person; the next one waits.
 const CONNECTIONS_MAX: usize = 64;
@@ -56,6 +57,7 @@ pub async fn serve_metrics(
     telemetry: Telemetry,
     page: &MetricsPage,
     authenticators: &Authenticators,
+    listeners: &Pool,
 ) -> Result<MetricsServer> {
     let what = format!("cannot listen on {} for own metrics", page.address);
     let tls = page.tls.as_ref().map(|tls| tls.tls(&["http/1.1"])).transpose();
@@ -67,8 +69,12 @@ pub async fn serve_metrics(
         drain: Duration::from_millis(500),
         ..Rules::new("own metrics")
     };
-    let shown = Arc::new(Shown { telemetry, auth: auth.transpose().map_err(|e| e.within(&what))? });
-    let listener = listen::bind(&page.address).await.map_err(|e| e.within(&what))?;
+    let shown = Arc::new(Shown {
+        telemetry,
+        style: page.style.clone(),
+        auth: auth.transpose().map_err(|e| e.within(&what))?,
+    });
+    let listener = listeners.bind(&page.address).await.map_err(|e| e.within(&what))?;
     let serving = listen::serve(listener, rules, move |stream, _, activity| {
         let shown = shown.clone();
         let service = service_fn(move |request| {
@@ -85,6 +91,7 @@ pub async fn serve_metrics(
 
 struct Shown {
     telemetry: Telemetry,
+    style: PageStyle,
     auth: Option<Arc<dyn ServerAuth>>,
 }
 
@@ -98,7 +105,9 @@ impl Shown {
             return response;
         }
         match request.uri().path() {
-            "/metrics" => answer(StatusCode::OK, render::CONTENT_TYPE, self.telemetry.render()),
+            "/metrics" => {
+                answer(StatusCode::OK, render::CONTENT_TYPE, self.telemetry.render_as(&self.style))
+            }
             _ => answer(StatusCode::NOT_FOUND, "text/plain", "only /metrics is here\n".to_owned()),
         }
     }

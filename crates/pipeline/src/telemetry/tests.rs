@@ -97,9 +97,10 @@ fn the_process_knows_its_memory_and_cpu() {
 async fn the_page_is_served_on_metrics_only_and_a_taken_port_is_an_error() {
     let telemetry = Telemetry::new();
     telemetry.counter("n", "Things.", &[]).add(7);
-    let authenticators = crate::auth::Authenticators::default();
+    let (authenticators, listeners) = (crate::auth::Authenticators::default(), Default::default());
     let page = "127.0.0.1:0".to_owned().into();
-    let server = serve_metrics(telemetry.clone(), &page, &authenticators).await.unwrap();
+    let server =
+        serve_metrics(telemetry.clone(), &page, &authenticators, &listeners).await.unwrap();
     let address = server.address();
     let page = get(address, "/metrics").await;
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
@@ -107,7 +108,7 @@ async fn the_page_is_served_on_metrics_only_and_a_taken_port_is_an_error() {
     assert!(page.ends_with("\nn 7\n"), "{page}");
     assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
     let taken = address.to_string().into();
-    let error = serve_metrics(telemetry, &taken, &authenticators).await.unwrap_err();
+    let error = serve_metrics(telemetry, &taken, &authenticators, &listeners).await.unwrap_err();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
 }
 
@@ -133,4 +134,48 @@ fn what_a_component_never_did_is_not_shown() {
     let value = |name| telemetry.value(name, &labels);
     assert_eq!(value("otelcol_receiver_accepted_log_records"), Some(7.0));
     assert_eq!(value("otelcol_receiver_accepted_spans"), None);
+}
+
+#[test]
+fn a_page_has_the_endings_labels_and_level_it_is_asked_for() {
+    use crate::config::{Level, PageStyle};
+    let telemetry = Telemetry::new();
+    telemetry.counter("otelcol_process_uptime", "", &[]).add(2);
+    telemetry.counter("otelcol_process_cpu_seconds", "", &[("a", "b")]).add(3);
+    telemetry.gauge("otelcol_processor_batch_batch_send_size_bytes", "", &[]).set(1.0);
+    let page = |style: PageStyle| telemetry.render_as(&style);
+    let normal = page(PageStyle { level: Level::Normal, ..PageStyle::default() });
+    assert!(normal.contains("\notelcol_process_uptime 2\n"), "{normal}");
+    assert!(!normal.contains("send_size_bytes"), "{normal}");
+    let whole = page(PageStyle {
+        level: Level::Detailed,
+        type_suffix: true,
+        units: true,
+        scope_info: true,
+        labels: vec![("env".to_owned(), "a\"b".to_owned())],
+    });
+    assert!(
+        whole.contains(
+            "\notelcol_process_uptime_seconds_total{env=\"a\\\"b\",otel_scope_name=\"foreglow\""
+        ),
+        "{whole}"
+    );
+    assert!(whole.contains("\notelcol_process_cpu_seconds_total{"), "{whole}");
+    assert!(whole.contains(",a=\"b\"} 3\n"), "{whole}");
+    assert!(whole.contains("send_size_bytes{"), "{whole}");
+}
+
+#[test]
+fn own_metrics_are_a_valid_otlp_request() {
+    let telemetry = Telemetry::new();
+    telemetry.counter("n", "Things.", &[("id", "1")]).add(7);
+    telemetry.gauge("g", "", &[]).set(0.5);
+    telemetry.histogram("h", "", &[], &[1.0, 2.0]).observe(1.5);
+    telemetry.counter_if("absent", "", &[], || None);
+    let resource = [("service.name".to_owned(), "foreglow".to_owned())];
+    let payload = telemetry.to_otlp(&resource, 1, 2);
+    assert_eq!(payload.items(), 3);
+    let bytes = payload.bytes().clone();
+    let again = otlp_wire::Payload::admit(otlp_wire::Signal::Metrics, bytes).expect("valid");
+    assert_eq!(again.items(), 3);
 }

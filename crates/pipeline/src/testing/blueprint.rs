@@ -109,7 +109,7 @@ fn instance<B: 'static>(
         build: build::<B>,
     };
     let config: Decoded = Arc::new(Made(Box::new(make)));
-    Instance { id: id.into(), factory, config }
+    Instance { id: id.into(), factory, config, body: None }
 }
 
 fn build<B: 'static>(config: Arc<dyn Any + Send + Sync>, context: Context) -> Result<B> {

@@ -111,7 +111,7 @@ impl Otlp {
         let ping = keepalive.time.nonzero().unwrap_or(PING_INTERVAL);
         let pong = keepalive.timeout.nonzero().unwrap_or(PING_TIMEOUT);
         let door = self.door.clone();
-        let listener = listen::bind(config::grpc_endpoint(config)).await?;
+        let listener = self.context.host.listeners().bind(config::grpc_endpoint(config)).await?;
         let serving = listen::serve(listener, rules, move |stream, peer, activity| {
             let (door, service) = (door.clone(), service.clone());
             let service = service_fn(move |request| {
@@ -143,7 +143,7 @@ impl Otlp {
         let service = Arc::new(config.service(self.meter("http"), auth)?);
         let keep_alive = server.keep_alives_enabled.unwrap_or(true);
         let door = self.door.clone();
-        let listener = listen::bind(config.endpoint()).await?;
+        let listener = self.context.host.listeners().bind(config.endpoint()).await?;
         let serving = listen::serve(listener, rules, move |stream, peer, activity| {
             let (door, service) = (door.clone(), service.clone());
             let service = service_fn(move |request| {

@@ -74,10 +74,10 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// `key`, if it is written, has no effect, because `why`. For a key that never has one a field
+    /// `key` (empty: this value itself), if it is written, has no effect, because `why`. For a key that never has one a field
     /// of type [`NoEffect`](crate::config::NoEffect) says it by itself.
     pub fn no_effect(&mut self, key: &str, why: impl std::fmt::Display) {
-        if self.has(key)
+        if (key.is_empty() || self.has(key))
             && let Some((span, message)) = self.place(key, &format!("has no effect here: {why}"))
         {
             self.diagnostics.warning(span, message).about(Topic::NoEffect);

@@ -18,7 +18,8 @@ fn a_small_configuration_becomes_a_plan() {
     let otlp = plan.receiver("otlp").expect("in the plan").config.clone();
     let otlp = otlp.downcast::<Otlp>().expect("its own type");
     assert!(otlp.protocols.grpc.is_some() && otlp.protocols.http.is_none());
-    assert_eq!(plan.telemetry, Telemetry::default());
+    assert_eq!(plan.telemetry.metrics, Telemetry::default().metrics);
+    assert_eq!(plan.telemetry.logs, Telemetry::default().logs);
 }
 
 #[test]
@@ -232,11 +233,27 @@ fn telemetry_is_read_with_its_old_spellings() {
     );
     let telemetry = detailed.expect("valid").plan.telemetry;
     assert_eq!(telemetry.metrics.level, Level::Detailed);
-    assert_eq!(telemetry.logs, LogsTelemetry { level: "debug".to_owned(), json: true });
     assert_eq!(
-        telemetry.resource,
-        [("a".to_owned(), Some("b".to_owned())), ("c".to_owned(), None)]
+        telemetry.logs,
+        LogsTelemetry { level: "debug".to_owned(), json: true, ..LogsTelemetry::default() }
     );
+    assert!(telemetry.resource.contains(&("a".to_owned(), "b".to_owned())));
+    assert!(telemetry.resource.iter().any(|(name, _)| name == "service.instance.id"));
+    assert_eq!(telemetry.metrics.pages[0].style.labels, [("a".to_owned(), "b".to_owned())]);
+    let pushed = with(
+        "{metrics: {readers: [{periodic: {interval: 5000, exporter: {otlp: {protocol: http/protobuf, endpoint: 'http://a:4318'}}}}, {pull: {exporter: {prometheus: {without_units: false, with_resource_constant_labels: {included: ['service.*'], excluded: [service.instance.id]}}}}}]}, logs: {processors: [{batch: {exporter: {otlp: {endpoint: 'a:1', insecure: true}}}}], output_paths: [stdout], initial_fields: {n: 1}, sampling: {initial: 2}}}",
+    );
+    let telemetry = pushed.expect("valid").plan.telemetry;
+    let push = &telemetry.metrics.pushes[0];
+    assert_eq!((push.every.as_secs(), push.to.is_grpc, push.to.insecure), (5, false, true));
+    let style = &telemetry.metrics.pages[0].style;
+    assert!(style.units && !style.type_suffix);
+    let names: Vec<&str> = style.labels.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["service_name", "service_version"]);
+    assert!(telemetry.logs.pushes[0].to.is_grpc);
+    assert_eq!(telemetry.logs.outputs, ["stdout"]);
+    assert_eq!(telemetry.logs.fields, [("n".to_owned(), "1".to_owned())]);
+    assert_eq!(telemetry.logs.sampling.map(|it| (it.initial, it.thereafter)), Some((2, 100)));
     for (telemetry, message) in [
         ("{metrics: {level: lots}}", "service::telemetry::metrics::level: unknown level \"lots\""),
         ("{metrics: {readers: []}}", "metrics reader should exist"),

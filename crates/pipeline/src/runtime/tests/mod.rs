@@ -5,6 +5,7 @@ mod durable;
 mod flow;
 mod order;
 mod passes;
+mod reload;
 mod stages;
 mod storm;
 

@@ -143,7 +143,8 @@ async fn what_is_not_done_by_the_deadline_is_counted_as_lost() {
     for _ in 0..5 {
         input.send(batch(2)).await.unwrap();
     }
-    running.stop(Duration::from_secs(1)).await.unwrap();
+    let error = running.stop(Duration::from_secs(1)).await.unwrap_err();
+    assert!(error.to_string().contains("items were not delivered"), "{error}");
     settled(&host, &["metrics"]).await;
     assert_eq!(count(&host, "metrics", "out", Fate::Delivered), 0);
 }

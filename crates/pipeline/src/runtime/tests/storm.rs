@@ -149,7 +149,10 @@ async fn storm(seed: u64) {
         if at as u64 + 1 < SENDERS {
             answers.extend(sender.await.unwrap());
         } else {
-            running.stop(DEADLINE).await.unwrap();
+            // What the storm broke on its last way out is told; the account is checked below.
+            if let Err(error) = running.stop(DEADLINE).await {
+                assert!(error.to_string().contains("items were not delivered"), "{error}");
+            }
             answers.extend(sender.await.unwrap());
             break;
         }
