@@ -38,19 +38,6 @@ def a_trace(trace_id, service):
     return {"resourceSpans": [{"resource": resource, "scopeSpans": scopes}]}
 
 
-JAEGER_CONFIG = """
-service:
-  extensions: [jaeger_storage, jaeger_query]
-  telemetry: {metrics: {level: none}}
-  pipelines: {traces: {receivers: [jaeger], exporters: [jaeger_storage_exporter]}}
-extensions:
-  jaeger_storage: {backends: {memory: {memory: {max_traces: 10000}}}}
-  jaeger_query: {storage: {traces: memory}, http: {endpoint: "127.0.0.1:@QUERY@"}, grpc: {endpoint: "127.0.0.1:@QUERY_GRPC@"}}
-receivers:
-  jaeger: {protocols: {grpc: {endpoint: "127.0.0.1:@PROTO@"}, thrift_http: {endpoint: "127.0.0.1:@THRIFT@"}}}
-exporters:
-  jaeger_storage_exporter: {trace_storage: memory}
-"""
 # What Jaeger is to show of `a_trace`, by the published mapping.
 JAEGER_SPANS = {
     "GET /cart": {
@@ -70,21 +57,15 @@ JAEGER_SPANS = {
 
 def jaeger(stack):
     """Jaeger v2 takes our gRPC (14250) and Thrift over HTTP (14268); its query API gives the spans back equal."""
-    program = peers.jaeger()
-    ports = {name: free_port() for name in ("QUERY", "QUERY_GRPC", "PROTO", "THRIFT")}
-    config = JAEGER_CONFIG
-    for name, port in ports.items():
-        config = config.replace(f"@{name}@", str(port))
-    path = stack.folder / "jaeger.yaml"
-    path.write_text(config)
-    stack.start("jaeger", [program, "--config", path])
+    ports = {"proto": free_port(), "thrift": free_port(), "query": free_port(), "query_grpc": free_port()}
+    query = peers.start_jaeger(stack, **ports)
     server = stack.foreglow(config=f"""
 receivers:
   otlp/proto: {{protocols: {{http: {{endpoint: "127.0.0.1:@HTTP@"}}}}}}
   otlp/thrift: {{protocols: {{http: {{endpoint: "127.0.0.1:@GRPC@"}}}}}}
 exporters:
-  jaeger: {{endpoint: "127.0.0.1:{ports['PROTO']}", tls: {{insecure: true}}}}
-  jaeger_thrift: {{endpoint: "http://127.0.0.1:{ports['THRIFT']}/api/traces"}}
+  jaeger: {{endpoint: "127.0.0.1:{ports['proto']}", tls: {{insecure: true}}}}
+  jaeger_thrift: {{endpoint: "http://127.0.0.1:{ports['thrift']}/api/traces"}}
 service:
   pipelines:
     traces/proto: {{receivers: [otlp/proto], exporters: [jaeger]}}
@@ -93,7 +74,7 @@ service:
     for service, trace_id, port in (("by-proto", "0a" * 16, server.http_port), ("by-thrift", "0b" * 16, server.grpc_port)):
         post(f"http://127.0.0.1:{port}/v1/traces", a_trace(trace_id, service))
         found = wait_for(f"the trace {service}",
-                         lambda: json.loads(get(f"http://127.0.0.1:{ports['QUERY']}/api/traces/{trace_id}"))["data"][0])
+                         lambda: json.loads(get(f"{query}/api/traces/{trace_id}"))["data"][0])
         process = found["processes"][found["spans"][0]["processID"]]
         assert process["serviceName"] == service, process
         assert {tag["key"]: tag["value"] for tag in process["tags"]} == {"host.name": "h1"}, process

@@ -200,6 +200,32 @@ def jaeger():
     return path
 
 
+JAEGER_CONFIG = """
+service:
+  extensions: [jaeger_storage, jaeger_query]
+  telemetry: {metrics: {level: none}}
+  pipelines: {traces: {receivers: [jaeger], exporters: [jaeger_storage_exporter]}}
+extensions:
+  jaeger_storage: {backends: {memory: {memory: {max_traces: 10000}}}}
+  jaeger_query: {storage: {traces: memory}, http: {endpoint: "127.0.0.1:@QUERY@"}, grpc: {endpoint: "127.0.0.1:@QUERY_GRPC@"}}
+receivers:
+  jaeger: {protocols: {grpc: {endpoint: "127.0.0.1:@PROTO@"}, thrift_http: {endpoint: "127.0.0.1:@THRIFT@"}}}
+exporters:
+  jaeger_storage_exporter: {trace_storage: memory}
+"""
+
+
+def start_jaeger(stack, proto=14250, thrift=14268, query=16686, query_grpc=16685):
+    """Jaeger with its spans in memory on these ports of loopback; returns the URL of its query API."""
+    config = JAEGER_CONFIG
+    for name, port in (("QUERY", query), ("QUERY_GRPC", query_grpc), ("PROTO", proto), ("THRIFT", thrift)):
+        config = config.replace(f"@{name}@", str(port))
+    path = stack.folder / "jaeger.yaml"
+    path.write_text(config)
+    stack.start("jaeger", [jaeger(), "--config", path])
+    return f"http://127.0.0.1:{query}"
+
+
 OPENSEARCH = "2.19.1"
 OPENSEARCH_POM = """
 <project xmlns="http://maven.apache.org/POM/4.0.0">
