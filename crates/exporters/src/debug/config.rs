@@ -23,7 +23,7 @@ pub struct Config {
     /// Print into the log; false = to standard output.
     pub use_internal_logger: bool,
     /// Only `stdout` and `stderr` of what the collector takes.
-    pub output_paths: Vec<String>,
+    pub output_paths: Option<Vec<String>>,
     sending_queue: Option<IgnoredAny>,
 }
 
@@ -35,7 +35,7 @@ impl Default for Config {
             sampling_initial: 2,
             sampling_thereafter: None,
             use_internal_logger: true,
-            output_paths: Vec::new(),
+            output_paths: None,
             sending_queue: None,
         }
     }
@@ -102,7 +102,14 @@ impl ComponentConfig for Config {
         if let Err((key, message)) = self.parse() {
             at.error(key, message);
         }
-        if self.use_internal_logger && !self.output_paths.is_empty() {
+        let paths = self.output_paths.as_deref();
+        if !self.use_internal_logger && paths.is_some_and(<[String]>::is_empty) {
+            at.error(
+                "output_paths",
+                "output_paths must not be empty when use_internal_logger is false",
+            );
+        }
+        if self.use_internal_logger && paths.is_some_and(|paths| !paths.is_empty()) {
             at.error(
                 "output_paths",
                 "output_paths is not supported when use_internal_logger is true",
@@ -114,7 +121,8 @@ impl ComponentConfig for Config {
                 "sending_queue has no effect here: nothing waits to be printed",
             );
         }
-        let unknown = self.output_paths.iter().find(|path| *path != "stdout" && *path != "stderr");
+        let unknown =
+            paths.unwrap_or_default().iter().find(|path| *path != "stdout" && *path != "stderr");
         if let Some(path) = unknown {
             at.error(
                 "output_paths",

@@ -80,7 +80,7 @@ impl Debug {
             tracing::info!(target: "debug", "{text}");
         } else {
             // Nobody to tell when they are closed.
-            let paths = &self.config.output_paths;
+            let paths = self.config.output_paths.as_deref().unwrap_or_default();
             if paths.is_empty() || paths.iter().any(|path| path == "stdout") {
                 let _ = writeln!(std::io::stdout().lock(), "{text}");
             }
