@@ -51,6 +51,7 @@ pub struct Http {
     pub metrics_url_path: String,
     /// Path for logs.
     pub logs_url_path: String,
+    profiles_url_path: Option<String>,
 }
 
 impl Default for Http {
@@ -60,6 +61,7 @@ impl Default for Http {
             traces_url_path: "/v1/traces".to_owned(),
             metrics_url_path: "/v1/metrics".to_owned(),
             logs_url_path: "/v1/logs".to_owned(),
+            profiles_url_path: None,
         }
     }
 }
@@ -76,6 +78,7 @@ impl ComponentConfig for Config {
         if let Some(http) = &self.protocols.http {
             let mut at = at.key("http");
             http.server.validate(&mut at);
+            http.check_paths(&mut at);
             at.check("response_headers", response_headers(&http.server));
             let names = http.server.compression_algorithms.as_deref().unwrap_or_default();
             for (index, name) in names.iter().enumerate() {
@@ -94,6 +97,22 @@ pub(super) fn grpc_endpoint(config: &GrpcServer) -> &str {
 }
 
 impl Http {
+    fn check_paths(&self, at: &mut Checker<'_>) {
+        let paths = [
+            ("traces_url_path", &self.traces_url_path),
+            ("metrics_url_path", &self.metrics_url_path),
+            ("logs_url_path", &self.logs_url_path),
+        ];
+        for (key, path) in paths {
+            if path.parse::<http::uri::PathAndQuery>().is_err() || path.starts_with(':') {
+                at.error(key, format!("\"{path}\" is not the path of a URL, such as /v1/traces"));
+            }
+        }
+        if self.profiles_url_path.is_some() {
+            at.no_effect("profiles_url_path", "profiles are not received");
+        }
+    }
+
     /// Where it listens.
     pub(super) fn endpoint(&self) -> &str {
         self.server.endpoint.as_deref().filter(|e| !e.is_empty()).unwrap_or("localhost:4318")
