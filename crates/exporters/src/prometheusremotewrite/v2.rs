@@ -67,28 +67,28 @@ impl Symbols {
         number
     }
 
-    /// The number of a text in the request that lane `at` is writing.
+    /// Writes the numbers that texts have in the request that lane `at` is writing; a text that it
+    /// does not have yet gets the next one.
     #[inline]
-    fn refer(&mut self, bodies: &mut Bodies, at: usize, number: u32) -> u32 {
+    fn refer(&mut self, bodies: &mut Bodies, at: usize, numbers: &[u32], out: &mut Vec<u8>) {
         let head = &mut bodies.lanes[at].head;
-        let request = &mut self.request[at];
-        if head.is_empty() {
-            begin(head, request);
-        }
-        if number == 0 {
-            return 0;
-        }
-        let local = &mut self.local[at];
-        if local.len() <= number as usize {
+        let (request, local) = (&mut self.request[at], &mut self.local[at]);
+        if local.len() < self.texts.len() {
             local.resize(self.texts.len(), (0, 0));
         }
-        let known = &mut local[number as usize];
-        if known.0 != request.0 {
-            *known = (request.0, request.1);
-            request.1 += 1;
-            put_bytes(head, 4, self.texts[number as usize].as_bytes());
+        if head.is_empty() {
+            begin(head, request);
+            local[0] = (request.0, 0);
         }
-        known.1
+        for number in numbers {
+            let known = &mut local[*number as usize];
+            if known.0 != request.0 {
+                *known = *request;
+                request.1 += 1;
+                put_bytes(head, 4, self.texts[*number as usize].as_bytes());
+            }
+            put_varint(out, known.1.into());
+        }
     }
 
     /// The number of a text that will not come again, such as a trace id.
@@ -164,10 +164,7 @@ impl<'e> Writer<'e> {
         let length = series.labels.len() * 3 + value.len() + 16;
         let at = self.bodies.lane(&series.place, stamp, length);
         self.refs.clear();
-        for number in &series.labels {
-            let local = self.symbols.refer(self.bodies, at, *number);
-            put_varint(&mut self.refs, local.into());
-        }
+        self.symbols.refer(self.bodies, at, &series.labels, &mut self.refs);
         self.message.clear();
         put_bytes(&mut self.message, 1, &self.refs);
         self.message.extend_from_slice(value);
@@ -183,7 +180,7 @@ impl<'e> Writer<'e> {
         let mut refs = Vec::new();
         for (name, value) in &example.labels {
             let name = self.symbols.number(name);
-            put_varint(&mut refs, self.symbols.refer(self.bodies, at, name).into());
+            self.symbols.refer(self.bodies, at, &[name], &mut refs);
             put_varint(&mut refs, self.symbols.add(self.bodies, at, value).into());
         }
         let mut out = Vec::new();
@@ -195,12 +192,11 @@ impl<'e> Writer<'e> {
     }
 
     fn put_family(&mut self, at: usize, family: Told) {
-        let help = self.symbols.refer(self.bodies, at, family.help);
-        let unit = self.symbols.refer(self.bodies, at, family.unit);
         self.refs.clear();
-        put_uint(&mut self.refs, 1, family.kind.into());
-        put_uint(&mut self.refs, 3, help.into());
-        put_uint(&mut self.refs, 4, unit.into());
+        self.refs.extend_from_slice(&[0x08, family.kind, 0x18]);
+        self.symbols.refer(self.bodies, at, &[family.help], &mut self.refs);
+        self.refs.push(0x20);
+        self.symbols.refer(self.bodies, at, &[family.unit], &mut self.refs);
         put_bytes(&mut self.message, 5, &self.refs);
     }
 }
