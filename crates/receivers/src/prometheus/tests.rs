@@ -375,6 +375,8 @@ fn what_is_wrong_or_missing_is_told_by_name() {
         ),
         ("http_sd_configs: []", "http_sd_configs is not supported yet"),
         ("oauth2: {}", "oauth2 is not supported yet"),
+        ("authorization: {credentials_file: /nowhere}", "cannot read /nowhere"),
+        ("bearer_token_file: /nowhere", "cannot read /nowhere"),
         ("static_configs: [{targets: ['http://a']}]", "is not a valid hostname"),
         ("scrape_interval: 1s, scrape_timeout: 2s", "scrape timeout greater than scrape interval"),
         ("scrape_protocols: []", "scrape_protocols cannot be empty"),
@@ -392,4 +394,12 @@ fn what_is_wrong_or_missing_is_told_by_name() {
         let said = from_yaml::<Config>(&yaml).expect_err(job);
         assert!(said.contains(told), "{job}: {said}");
     }
+}
+
+#[test]
+fn the_api_is_refused_only_when_it_is_asked_for() {
+    let jobs = "config: {scrape_configs: [{job_name: a}]}";
+    from_yaml::<Config>(&format!("{{api_server: {{enabled: false}}, {jobs}}}")).expect("off");
+    let told = from_yaml::<Config>(&format!("{{api_server: {{enabled: true}}, {jobs}}}"));
+    assert!(told.expect_err("on").contains("api_server::enabled: enabled is not supported yet"));
 }

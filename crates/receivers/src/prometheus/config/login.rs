@@ -209,6 +209,7 @@ impl Login {
             ("proxy_connect_header", self.proxy_connect_header.is_some()),
         ];
         refuse(&missing, at);
+        check_file(&self.bearer_token_file, "bearer_token_file", at);
         if let Some(tls) = &self.tls_config {
             tls.validate(&mut at.key("tls_config"));
         }
@@ -236,6 +237,7 @@ impl Login {
         }
         if let Some(authorization) = &self.authorization {
             let mut at = at.key("authorization");
+            check_file(&authorization.credentials_file, "credentials_file", &mut at);
             if !authorization.credentials.0.is_empty() && !authorization.credentials_file.is_empty()
             {
                 at.error("credentials_file", "at most one of credentials & credentials_file");
@@ -300,6 +302,15 @@ impl Login {
         }
         let token = or_file(&self.bearer_token.0, &self.bearer_token_file)?;
         Ok((!token.is_empty()).then(|| format!("Bearer {token}")))
+    }
+}
+
+/// Tells a file that is named and not there, as the Collector does.
+fn check_file(file: &str, key: &str, at: &mut Checker<'_>) {
+    if !file.is_empty()
+        && let Err(error) = std::fs::metadata(file)
+    {
+        at.error(key, format!("cannot read {file}: {error}"));
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Config {
     /// Added to the time before the first scrapes.
     pub initial_scrape_offset: pipeline::config::Duration,
     target_allocator: Option<IgnoredAny>,
-    api_server: Option<IgnoredAny>,
+    api_server: ApiServer,
     scrape_on_shutdown: Option<IgnoredAny>,
     discovery_reload_on_startup: Option<IgnoredAny>,
     use_start_time_metric: Option<IgnoredAny>,
@@ -36,6 +36,15 @@ pub struct Config {
     pub report_extra_scrape_metrics: bool,
     buffer_period: Option<IgnoredAny>,
     buffer_count: Option<IgnoredAny>,
+}
+
+/// Prometheus' API in the receiver, which is off unless asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ApiServer {
+    enabled: bool,
+    max_connections: Option<IgnoredAny>,
+    server_config: Option<IgnoredAny>,
 }
 
 /// A Prometheus configuration.
@@ -189,11 +198,14 @@ fn refuse(keys: &[(&str, bool)], at: &mut Checker<'_>) {
 
 impl ComponentConfig for Config {
     fn validate(&self, at: &mut Checker<'_>) {
-        let missing = [
-            ("target_allocator", self.target_allocator.is_some()),
-            ("api_server", self.api_server.is_some()),
+        refuse(&[("target_allocator", self.target_allocator.is_some())], at);
+        let api = &self.api_server;
+        refuse(&[("enabled", api.enabled)], &mut at.key("api_server"));
+        let unused = [
+            ("max_connections", api.max_connections.is_some()),
+            ("server_config", api.server_config.is_some()),
         ];
-        refuse(&missing, at);
+        warn_unused(&unused, "the API is off", &mut at.key("api_server"));
         let old = [
             ("use_start_time_metric", self.use_start_time_metric.is_some()),
             ("start_time_metric_regex", self.start_time_metric_regex.is_some()),
