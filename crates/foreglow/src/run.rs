@@ -33,14 +33,15 @@ pub fn run(options: &Options, demo: Option<Demo>) -> Result<()> {
         let mut stop = StopSignals::listen()?;
         let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         tracing::info!("Starting foreglow {}...", env!("CARGO_PKG_VERSION"));
+        // Before anything runs, so that what the start says goes out as well.
+        let own = own::start(&loaded.plan.telemetry, &host, lines).await?;
+        let meter = ReloadMeter::new(host.telemetry(), host.clock().now() as f64 / 1e9);
         let mut running = tokio::select! {
             started = graph.start() => started.map_err(|error| cannot_start(&error))?,
             () = stop.received() => return Ok(()),
         };
         println!("{}", banner::banner(options, &loaded.plan, &running, begun.elapsed()));
         let demo = demo.map(|demo| tokio::spawn(send_demo(demo, is_first_start)));
-        let own = own::start(&loaded.plan.telemetry, &host, lines).await?;
-        let meter = ReloadMeter::new(host.telemetry(), host.clock().now() as f64 / 1e9);
         loop {
             let why = tokio::select! {
                 () = stop.received() => break,

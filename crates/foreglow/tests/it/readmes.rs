@@ -37,8 +37,9 @@ fn every_component_has_a_page_whose_configuration_is_valid() {
             continue;
         };
         let samples = samples(&page);
-        let entry = format!("\n{stage}:\n  {kind}:");
-        if !samples.iter().any(|sample| format!("\n{sample}").contains(&entry)) {
+        let entries = [":", "/"].map(|end| format!("\n{stage}:\n  {kind}{end}"));
+        let shows = |sample: &&str| entries.iter().any(|it| format!("\n{sample}").contains(it));
+        if !samples.iter().any(shows) {
             wrong.push(format!("{name} shows no configuration with {kind}"));
         }
         for sample in samples {
