@@ -84,7 +84,7 @@ def python_sdk_over_tls(stack, program):
 
 
 def go_collector_over_mtls(stack):
-    """Go collector -> us -> Go collector, every hop but the first over mTLS, gRPC and HTTP."""
+    """Go collector -> us -> Go collector, every hop but the first over mTLS: gRPC in snappy, HTTP in lz4."""
     collector, tool = peers.otelcol(), peers.telemetrygen()
     certificates(stack.folder)
     folder = stack.folder
@@ -92,8 +92,8 @@ def go_collector_over_mtls(stack):
     mine = f"ca_file: {folder}/ca.crt, cert_file: {folder}/client.crt, key_file: {folder}/client.key"
     theirs = f"cert_file: {folder}/server.crt, key_file: {folder}/server.key, client_ca_file: {folder}/ca.crt"
     exporters = f"""
-  otlp: {{endpoint: "localhost:{grpc}", tls: {{{mine}}}}}
-  otlphttp: {{endpoint: "https://localhost:{http}", tls: {{{mine}}}}}
+  otlp: {{endpoint: "localhost:{grpc}", compression: snappy, tls: {{{mine}}}}}
+  otlphttp: {{endpoint: "https://localhost:{http}", compression: lz4, tls: {{{mine}}}}}
 """
     server = stack.foreglow(SECURE.format(
         folder=folder, client_ca=f", client_ca_file: {folder}/ca.crt", auth="", exporters=exporters,
@@ -107,8 +107,8 @@ receivers:
       grpc: {{endpoint: "127.0.0.1:{grpc}", tls: {{{theirs}}}}}
       http: {{endpoint: "127.0.0.1:{http}", tls: {{{theirs}}}}}
 exporters:
-  otlp_grpc: {{endpoint: "localhost:{server.grpc_port}", tls: {{{mine}}}}}
-  otlp_http: {{endpoint: "https://localhost:{server.http_port}", tls: {{{mine}}}}}
+  otlp_grpc: {{endpoint: "localhost:{server.grpc_port}", compression: snappy, tls: {{{mine}}}}}
+  otlp_http: {{endpoint: "https://localhost:{server.http_port}", compression: lz4, tls: {{{mine}}}}}
   file: {{path: {out}, flush_interval: 200ms}}
 service:
   telemetry: {{metrics: {{level: none}}}}

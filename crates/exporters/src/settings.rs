@@ -4,10 +4,11 @@
 use basics::{BackoffSettings, Error, Result};
 use http::Uri;
 use pipeline::Encoding;
-use pipeline::config::shared::{self, Compression, SendingQueue};
+use pipeline::config::shared::{self, Compression, HttpClient, SendingQueue};
 use pipeline::config::{Checker, Duration};
 
 use crate::delivery::{BatchSettings, DeliverySettings, QueueSettings, RetrySettings, Sizer};
+use crate::net::compress::Codec;
 
 /// `retry_on_failure`.
 pub(crate) fn retry(config: &shared::Retry) -> Option<RetrySettings> {
@@ -67,6 +68,20 @@ pub(crate) fn delivery(
     }
 }
 
+/// `compression` of a gRPC client, gzip where nothing is said. There `snappy` is framed.
+pub(crate) fn grpc_compression(config: Option<Compression>) -> Option<Encoding> {
+    match compression(config) {
+        Some(Encoding::Snappy) => Some(Encoding::SnappyFramed),
+        encoding => encoding,
+    }
+}
+
+/// `compression` and `compression_params` of an HTTP client, gzip where nothing is said.
+pub(crate) fn codec(config: &HttpClient) -> Option<Codec> {
+    let level = config.compression_params.level;
+    compression(config.compression).map(|encoding| Codec { encoding, level })
+}
+
 /// `compression`, gzip where nothing is said.
 pub(crate) fn compression(config: Option<Compression>) -> Option<Encoding> {
     match config.unwrap_or(Compression::Gzip) {
@@ -74,6 +89,8 @@ pub(crate) fn compression(config: Option<Compression>) -> Option<Encoding> {
         Compression::Zstd => Some(Encoding::Zstd),
         Compression::Deflate | Compression::Zlib => Some(Encoding::Deflate),
         Compression::Snappy => Some(Encoding::Snappy),
+        Compression::SnappyFramed => Some(Encoding::SnappyFramed),
+        Compression::Lz4 => Some(Encoding::Lz4),
         Compression::None => None,
     }
 }

@@ -42,8 +42,12 @@ pub enum Encoding {
     Gzip,
     /// RFC 8878.
     Zstd,
-    /// Snappy block format.
+    /// Snappy block format: `snappy` over HTTP.
     Snappy,
+    /// Snappy framing format: `x-snappy-framed` over HTTP, `snappy` over gRPC.
+    SnappyFramed,
+    /// LZ4 frames.
+    Lz4,
     /// RFC 1950, what HTTP calls `deflate`.
     Deflate,
 }

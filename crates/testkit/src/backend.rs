@@ -322,6 +322,12 @@ pub fn inflate(encoding: &str, body: &Bytes) -> Bytes {
             out.into()
         }
         "zstd" => zstd::stream::decode_all(&body[..]).expect("valid zstd").into(),
+        "snappy" if body.starts_with(b"\xff\x06\x00\x00sNaPpY") => {
+            let mut out = Vec::new();
+            let mut frames = snap::read::FrameDecoder::new(&body[..]);
+            std::io::Read::read_to_end(&mut frames, &mut out).expect("valid framed snappy");
+            out.into()
+        }
         "snappy" => snap::raw::Decoder::new().decompress_vec(body).expect("valid snappy").into(),
         other => panic!("encoding {other}"),
     }

@@ -103,7 +103,7 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
         .build()
         .map_err(|e| Error::invalid(format!("{address:?} is not host:port")).caused_by(e))?;
     // Unlike OTLP's exporters, this one never compressed unless told to.
-    let compression = config.client.compression.and_then(|c| settings::compression(Some(c)));
+    let compression = config.client.compression.and_then(|c| settings::grpc_compression(Some(c)));
     let mut headers = client::headers(config.client.headers.iter())?;
     if !config.client.user_agent.is_empty() {
         headers.extend(client::headers([("user-agent", config.client.user_agent.as_str())])?);

@@ -323,13 +323,20 @@ mod tests {
     #[test]
     fn a_compressed_answer_is_read_and_one_that_cannot_be_is_still_success() {
         let partial = b"\x0a\x07\x08\x03\x12\x03old";
-        for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::Snappy, Encoding::Deflate] {
+        for encoding in [
+            Encoding::Gzip,
+            Encoding::Zstd,
+            Encoding::Snappy,
+            Encoding::SnappyFramed,
+            Encoding::Deflate,
+            Encoding::Lz4,
+        ] {
             let packed = compress::compress(partial, encoding);
             let mut body = vec![1, 0, 0, 0, packed.len() as u8];
             body.extend_from_slice(&packed);
             let mut good = answer(200, &[("grpc-status", "0")], b"");
             good.body = body.into();
-            let name = HeaderValue::from_static(compress::name(encoding));
+            let name = HeaderValue::from_static(compress::grpc_name(encoding));
             good.headers.insert("grpc-encoding", name);
             assert_eq!(grpc(&good).expect("success").rejected, 3, "{encoding:?}");
         }

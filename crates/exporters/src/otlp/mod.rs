@@ -91,7 +91,7 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
         .path_and_query(push::path(context.signal))
         .build()
         .map_err(|e| Error::invalid(format!("{address:?} is not host:port")).caused_by(e))?;
-    let compression = settings::compression(config.client.compression);
+    let compression = settings::grpc_compression(config.client.compression);
     let mut headers = client::headers(config.client.headers.iter())?;
     if !config.client.user_agent.is_empty() {
         headers.extend(client::headers([("user-agent", config.client.user_agent.as_str())])?);

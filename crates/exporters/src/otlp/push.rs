@@ -71,7 +71,7 @@ pub(crate) fn call_headers(mut configured: HeaderMap, compression: Option<Encodi
     configured.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     configured.insert(TE, HeaderValue::from_static("trailers"));
     if let Some(encoding) = compression {
-        configured.insert("grpc-encoding", HeaderValue::from_static(compress::name(encoding)));
+        configured.insert("grpc-encoding", HeaderValue::from_static(compress::grpc_name(encoding)));
     }
     let accepted = HeaderValue::from_static("gzip,zstd,snappy,deflate,identity");
     configured.insert("grpc-accept-encoding", accepted);

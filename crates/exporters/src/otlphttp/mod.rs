@@ -128,14 +128,15 @@ pub fn factory() -> ExporterFactory {
 pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
     let url = config.url(context.signal);
     let uri = settings::url(&url)?;
-    let compression = settings::compression(config.client.compression);
+    let compression = settings::codec(&config.client);
     let json = config.encoding == Encoding::Json;
     let mut headers = client::headers(config.client.headers.iter())?;
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(client::USER_AGENT));
     let kind = if json { "application/json" } else { "application/x-protobuf" };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    if let Some(encoding) = compression {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(compress::name(encoding)));
+    if let Some(codec) = compression {
+        let name = HeaderValue::from_static(compress::name(codec.encoding));
+        headers.insert(CONTENT_ENCODING, name);
     }
     let client = Client::http(&config.client, [&uri], context)?;
     let sender = push::Sender { client, uri, headers, compression, json };

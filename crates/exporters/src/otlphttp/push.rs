@@ -5,10 +5,11 @@ use async_trait::async_trait;
 use basics::Result;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Uri};
-use pipeline::{Batch, Encoding};
+use pipeline::Batch;
 
 use crate::delivery::{Push, Pushed};
 use crate::net::client::{Client, Parts};
+use crate::net::compress::Codec;
 use crate::net::{answer, compress};
 
 /// Where and how to send.
@@ -16,7 +17,7 @@ pub(super) struct Sender {
     pub client: Client,
     pub uri: Uri,
     pub headers: HeaderMap,
-    pub compression: Option<Encoding>,
+    pub compression: Option<Codec>,
     pub json: bool,
 }
 

@@ -44,6 +44,20 @@ pub fn name(encoding: Encoding) -> &'static str {
         Encoding::Zstd => "zstd",
         Encoding::Snappy => "snappy",
         Encoding::Deflate => "deflate",
+        Encoding::SnappyFramed => "x-snappy-framed",
+        Encoding::Lz4 => "lz4",
+    }
+}
+
+/// What `body` is, said to be `encoding`: `snappy` stands for both of its formats, the block over
+/// HTTP and the framed one over gRPC, and peers do not always keep to it.
+pub fn actual(encoding: Encoding, body: &[u8]) -> Encoding {
+    match encoding {
+        Encoding::Snappy | Encoding::SnappyFramed if body.starts_with(FRAMED) => {
+            Encoding::SnappyFramed
+        }
+        Encoding::SnappyFramed => Encoding::Snappy,
+        encoding => encoding,
     }
 }
 
@@ -56,7 +70,9 @@ pub fn from_name(name: &str) -> Result<Option<Encoding>, &str> {
         "" | "identity" => Ok(None),
         "gzip" | "x-gzip" => Ok(Some(Encoding::Gzip)),
         "zstd" => Ok(Some(Encoding::Zstd)),
-        "snappy" | "x-snappy-framed" => Ok(Some(Encoding::Snappy)),
+        "snappy" => Ok(Some(Encoding::Snappy)),
+        "x-snappy-framed" => Ok(Some(Encoding::SnappyFramed)),
+        "lz4" => Ok(Some(Encoding::Lz4)),
         "deflate" | "zlib" => Ok(Some(Encoding::Deflate)),
         other => Err(other),
     }
@@ -77,9 +93,15 @@ pub fn inflate(encoding: Encoding, body: &[u8], limit: usize) -> Result<Vec<u8>,
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| malformed)?;
             read_bounded(decoder, body.len() * 4, limit, malformed)
         }
-        Encoding::Snappy => snappy(body, limit),
+        // A stream of no frames.
+        Encoding::SnappyFramed if body.is_empty() => Ok(Vec::new()),
+        Encoding::Snappy | Encoding::SnappyFramed => snappy(body, limit),
+        Encoding::Lz4 => lz4(body, limit),
     }
 }
+
+/// How the framing format of snappy begins.
+const FRAMED: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
 /// 32 MiB: what a zstd frame may ask us to keep beside its output. Encoders ask for more only
 /// with `--long`; the limit of RFC 8878 for receivers is 8 MiB.
@@ -142,8 +164,19 @@ fn grow(
     }
 }
 
+fn lz4(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
+    let malformed = InflateError::Malformed(Encoding::Lz4);
+    // Magic, flags (4 = a checksum at the end), blocks, four zero bytes. The decoder takes the end
+    // of its input for the end of the frame, so that a cut body would pass.
+    let has_checksum = body.get(4).is_some_and(|flags| flags & 4 != 0);
+    let end = body.len().saturating_sub(if has_checksum { 4 } else { 0 });
+    if !body[..end].ends_with(&[0; 4]) {
+        return Err(malformed);
+    }
+    read_bounded(lz4_flex::frame::FrameDecoder::new(body), body.len() * 4, limit, malformed)
+}
+
 fn snappy(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
-    const FRAMED: &[u8] = b"\xff\x06\x00\x00sNaPpY";
     let malformed = InflateError::Malformed(Encoding::Snappy);
     if body.starts_with(FRAMED) {
         let decoder = snap::read::FrameDecoder::new(body);
@@ -192,11 +225,27 @@ mod tests {
             }
             Encoding::Zstd => zstd::stream::encode_all(plain, 1).expect("in memory"),
             Encoding::Snappy => snap::raw::Encoder::new().compress_vec(plain).expect("in memory"),
+            Encoding::SnappyFramed => {
+                let mut framed = snap::write::FrameEncoder::new(Vec::new());
+                framed.write_all(plain).expect("in memory");
+                framed.into_inner().expect("in memory")
+            }
+            Encoding::Lz4 => {
+                let mut frames = lz4_flex::frame::FrameEncoder::new(Vec::new());
+                frames.write_all(plain).expect("in memory");
+                frames.finish().expect("in memory")
+            }
         }
     }
 
-    const ALL: [Encoding; 4] =
-        [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Snappy];
+    const ALL: [Encoding; 6] = [
+        Encoding::Gzip,
+        Encoding::Deflate,
+        Encoding::Zstd,
+        Encoding::Snappy,
+        Encoding::SnappyFramed,
+        Encoding::Lz4,
+    ];
 
     #[test]
     fn every_encoding_comes_back_whole_up_to_the_limit() {
@@ -240,8 +289,10 @@ mod tests {
             let body = deflate(encoding, &plain);
             for cut in [0, 1, 5, body.len() / 2, body.len() - 1] {
                 let result = inflate(encoding, &body[..cut], 1 << 20);
-                // An empty zstd body is a stream of no frames.
-                if !(encoding == Encoding::Zstd && cut == 0) {
+                // An empty body is a stream of no frames, and of framed snappy so is its head.
+                let is_stream =
+                    matches!(encoding, Encoding::Zstd | Encoding::Lz4 | Encoding::SnappyFramed);
+                if !(is_stream && cut == 0) {
                     assert!(result.is_err(), "{encoding:?} cut at {cut}");
                 }
             }
@@ -259,5 +310,7 @@ mod tests {
         framed.write_all(b"framed").expect("in memory");
         let body = framed.into_inner().expect("in memory");
         assert_eq!(inflate(Encoding::Snappy, &body, 100).as_deref(), Ok(&b"framed"[..]));
+        assert_eq!(actual(Encoding::Snappy, &body), Encoding::SnappyFramed);
+        assert_eq!(actual(Encoding::SnappyFramed, b"\x01\x00a"), Encoding::Snappy);
     }
 }

@@ -12,7 +12,7 @@ use pipeline::auth::AuthData;
 use pipeline::telemetry::ReceiverMeter;
 use pipeline::{Acks, Batch, Budget, Delivered, Encoded, Encoding, Inlets, Meta, Permit, Token};
 
-use crate::net::inflate::{InflateError, inflate};
+use crate::net::inflate::{self, InflateError, inflate};
 
 /// What both transports share.
 pub(crate) struct Door {
@@ -102,6 +102,7 @@ fn decode(
             })?;
             // Both the compressed and the plain body are held until the pipeline has answered.
             permit.resize((request.bytes.len() + plain.len()) as u64)?;
+            let encoding = inflate::actual(encoding, &request.bytes);
             let encoded = Encoded { encoding, bytes: request.bytes.clone() };
             (Bytes::from(plain), Some(encoded))
         }

@@ -112,6 +112,12 @@ impl GrpcClient {
         if let Some(auth) = &self.auth {
             auth.validate(&mut at.key("auth"));
         }
+        if let Some(
+            Compression::Deflate | Compression::Zlib | Compression::SnappyFramed | Compression::Lz4,
+        ) = self.compression
+        {
+            at.error("compression", "gRPC has gzip, zstd, snappy and none");
+        }
         if let Some(name) = &self.balancer_name
             && !["", "round_robin", "pick_first"].contains(&name.as_str())
         {

@@ -23,8 +23,13 @@ pub enum Compression {
     Deflate,
     /// RFC 1950.
     Zlib,
-    /// Snappy block format.
+    /// Snappy: its block format over HTTP, the framed one over gRPC.
     Snappy,
+    /// Snappy framing format.
+    #[serde(rename = "x-snappy-framed")]
+    SnappyFramed,
+    /// LZ4 frames.
+    Lz4,
     /// Not at all.
     #[serde(alias = "")]
     None,
@@ -104,11 +109,33 @@ impl HttpClient {
         }
         refuse_if(!self.proxy_url.is_empty(), "proxy_url", "a proxy is", at);
         refuse_if(!self.middlewares.is_empty(), "middlewares", "middlewares are", at);
+        self.validate_level(at);
         if self.max_conns_per_host > 0 {
             at.no_effect(
                 "max_conns_per_host",
                 "there are as many connections as requests, sending_queue.num_consumers at most",
             );
+        }
+    }
+}
+
+impl HttpClient {
+    fn validate_level(&self, at: &mut Checker<'_>) {
+        let Some(level) = self.compression_params.level else { return };
+        let (name, is_right) = match self.compression {
+            None => return,
+            Some(Compression::Gzip) => ("gzip", (-2..=9).contains(&level)),
+            Some(Compression::Deflate) => ("deflate", (-2..=9).contains(&level)),
+            Some(Compression::Zlib) => ("zlib", (-2..=9).contains(&level)),
+            Some(Compression::Zstd) => ("zstd", true),
+            Some(Compression::Snappy) => ("snappy", level == 0),
+            Some(Compression::SnappyFramed) => ("x-snappy-framed", level == 0),
+            Some(Compression::Lz4) => ("lz4", level == 0),
+            Some(Compression::None) => ("none", level == 0),
+        };
+        if !is_right {
+            let message = format!("unsupported level {level} for compression type \"{name}\"");
+            at.key("compression_params").error("level", message);
         }
     }
 }

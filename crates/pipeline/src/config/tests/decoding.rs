@@ -233,6 +233,8 @@ fn whether_grpc_speaks_tls_is_decided_as_in_the_collector() {
         assert_eq!(client.address(), "x:4317");
         assert_eq!(client.client_tls().expect("right").is_none(), is_plain, "{yaml}");
     }
+    let error = from_yaml::<Grpc>("compression: zlib").expect_err("HTTP only");
+    assert!(error.contains("compression: gRPC has gzip, zstd, snappy and none"), "{error}");
     for (endpoint, message) in
         [("unix:///a", "unix endpoints are not supported"), ("x:a", "\"a\" is not a port")]
     {
@@ -261,6 +263,14 @@ fn whether_grpc_speaks_tls_is_decided_as_in_the_collector() {
 fn what_cannot_be_done_yet_is_refused_by_name() {
     let cases = [
         ("{endpoint: 'http://x', middlewares: [{id: a}]}", "middlewares are not supported yet"),
+        (
+            "{endpoint: 'http://x', compression: gzip, compression_params: {level: 10}}",
+            "compression_params::level: unsupported level 10 for compression type \"gzip\"",
+        ),
+        (
+            "{endpoint: 'http://x', compression: lz4, compression_params: {level: 1}}",
+            "compression_params::level: unsupported level 1 for compression type \"lz4\"",
+        ),
         (
             "{endpoint: 'http://x', proxy_url: 'http://p'}",
             "proxy_url: a proxy is not supported yet",
