@@ -214,7 +214,14 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     while let Some(source) = root.source() {
         root = source;
     }
-    root.to_string()
+    let text = root.to_string();
+    match text.contains("InvalidContentType") {
+        // What rustls says when the first bytes that come back are of no TLS record.
+        true => format!(
+            "the peer does not speak TLS ({text}); plain text wants tls: {{insecure: true}}, or http:// in a URL"
+        ),
+        false => text,
+    }
 }
 
 /// A body of a few ready pieces, sent without copying them together.

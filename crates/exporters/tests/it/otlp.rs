@@ -128,3 +128,14 @@ async fn a_body_nobody_edited_goes_out_as_it_came() {
     let edited = as_it_came.with_payload(testkit::otlp::logs(1));
     assert_eq!(&sent(edited, json!({}), "gzip").await.body, testkit::otlp::logs(1).bytes());
 }
+
+#[tokio::test]
+async fn a_peer_without_tls_is_told_as_such() {
+    let backend = Backend::start().await;
+    let keys = json!({"sending_queue": {"enabled": false}, "retry_on_failure": {"enabled": false}});
+    let config = config(json!({"endpoint": backend.address().to_string()}), keys);
+    let context = context(Signal::Traces, &std::env::temp_dir());
+    let exporter = exporters::otlp::build(&config, &context).expect("valid");
+    let error = exporter.export(batch(testkit::otlp::traces(1))).await.expect_err("no TLS");
+    assert!(error.to_string().contains("does not speak TLS"), "{error}");
+}
