@@ -202,7 +202,7 @@ static KEY_VALUE: Message = value(
     8,
     &[one(1, "key", Kind::Str), sub(2, "value", &ANY_VALUE), one(3, "keyStrindex", Kind::Int32)],
 );
-static SCOPE: Message = message(&[
+pub(crate) static SCOPE: Message = message(&[
     one(1, "name", Kind::Str),
     one(2, "version", Kind::Str),
     attributes(3, "attributes"),
@@ -248,7 +248,7 @@ pub(crate) static SPAN: Message = item(&[
     sub(15, "status", &STATUS),
     one(16, "flags", Kind::Fixed32),
 ]);
-static EVENT: Message = message(&[
+pub(crate) static EVENT: Message = message(&[
     one(1, "timeUnixNano", Kind::Fixed64),
     one(2, "name", Kind::Str),
     attributes(3, "attributes"),

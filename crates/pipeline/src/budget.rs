@@ -141,6 +141,13 @@ pub fn memory_bytes() -> u64 {
         .unwrap_or(machine)
 }
 
+/// Resident memory of this process in bytes; `None` where the system does not tell.
+pub fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +185,7 @@ mod tests {
     #[test]
     fn this_machine_has_memory() {
         assert!(memory_bytes() > 1 << 20);
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 20 && bytes < memory_bytes()));
         assert!(Budget::of_this_machine().limit() >= BYTES_MIN);
     }
 }

@@ -131,8 +131,20 @@ pub trait Stage: Send {
     }
 }
 
+/// Says whether a batch may go on, before anything is done with it; must neither block nor wait.
+/// The gates that a pipeline begins with are asked at its door, before its log.
+pub trait Gate: Send + Sync {
+    /// Lets `batch` go on.
+    ///
+    /// # Errors
+    /// What its sender hears; it has to be one that may be retried, for nothing was done.
+    fn admit(&self, batch: &Batch) -> Result<()>;
+}
+
 /// What a processor type builds for one pipeline.
 pub enum Processor {
+    /// Lets batches on or not.
+    Gate(Arc<dyn Gate>),
     /// Sees element by element; neighbours are fused into one scan. One instance per worker.
     Pass(Box<dyn Fn() -> Box<dyn Pass> + Send + Sync>),
     /// Looks only.

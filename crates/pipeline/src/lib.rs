@@ -26,7 +26,7 @@ pub use ack::{Acks, Delivered, Token};
 pub use batch::{Batch, Encoded, Encoding, Meta};
 pub use budget::{Budget, Permit};
 pub use component::{
-    Components, Consumer, Context, Exporter, Extension, Factory, Inlets, Outlet, Processor,
+    Components, Consumer, Context, Exporter, Extension, Factory, Gate, Inlets, Outlet, Processor,
     Receiver, Stage, Watch,
 };
 pub use health::Health;

@@ -66,11 +66,12 @@ impl<'a, 'o> Cow<'a, 'o> {
         self.levels[level].copied = at.1;
     }
 
-    /// Writes a new `Resource` message into the resource group, in place of the field at `old`.
-    pub(super) fn put_resource(&mut self, resource: &[u8], old: (usize, usize)) {
-        self.open(RESOURCE);
-        put_len(self.out, 1, resource);
-        self.levels[RESOURCE].skip = old;
+    /// Writes a new `Resource` or scope message into the group of `level`, in place of the field
+    /// at `old`.
+    pub(super) fn put_above(&mut self, level: usize, message: &[u8], old: (usize, usize)) {
+        self.open(level);
+        put_len(self.out, 1, message);
+        self.levels[level].skip = old;
     }
 
     /// Ends a level: the rest of its input is copied; `empty` removes it whole.

@@ -15,7 +15,7 @@ pub(super) fn edit(
     passes: &mut [Box<dyn Pass>],
     scratch: &mut Scratch,
 ) -> Edited {
-    let Scratch { out, resource, element, point, dropped } = scratch;
+    let Scratch { out, resource, scope, element, point, dropped } = scratch;
     dropped.clear();
     dropped.resize(passes.len(), 0);
     let visits = passes.iter().fold(Visits(0), |all, p| all.and(p.visits()));
@@ -29,7 +29,7 @@ pub(super) fn edit(
         dropped,
         recount: false,
     };
-    let empty = scan.request(payload.bytes(), resource);
+    let empty = scan.request(payload.bytes(), resource, scope);
     let (changed, recount) = (scan.cow.changed(), scan.recount);
     if empty {
         return Edited::Empty;
@@ -84,14 +84,22 @@ impl Tally {
     }
 }
 
+/// What stands above the children of a group, field 1 (the resource or scope itself), and where.
+fn above(group: &[u8]) -> (&[u8], (usize, usize)) {
+    match fields(group).find(|field| field.number == 1) {
+        Some(Field { value: Val::Len(raw), start, end, .. }) => (raw, (start, end)),
+        _ => (&[], (0, 0)),
+    }
+}
+
 impl<'a> Scan<'a, '_> {
     /// True when nothing is left.
-    fn request(&mut self, raw: &'a [u8], state: &mut State) -> bool {
+    fn request(&mut self, raw: &'a [u8], state: &mut State, scope: &mut State) -> bool {
         let mut tally = Tally::default();
         for field in fields(raw) {
             if let (1, Val::Len(group)) = (field.number, field.value) {
                 self.cow.enter(RESOURCE, group, (field.start, field.end));
-                tally.count(self.resource(group, state));
+                tally.count(self.resource(group, state, scope));
             }
         }
         self.cow.leave(REQUEST, false);
@@ -99,12 +107,8 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// False when the resource is left without elements.
-    fn resource(&mut self, group: &'a [u8], state: &mut State) -> bool {
-        let at = fields(group).find(|f| f.number == 1);
-        let raw = match at.map(|f| f.value) {
-            Some(Val::Len(raw)) => raw,
-            _ => &[],
-        };
+    fn resource(&mut self, group: &'a [u8], state: &mut State, scope: &mut State) -> bool {
+        let (raw, place) = above(group);
         let mut record = Record::new(Element::Resource, raw, state);
         if self.visits.has(Visits::RESOURCES) {
             for pass in self.passes.iter_mut() {
@@ -114,24 +118,17 @@ impl<'a> Scan<'a, '_> {
         let changed = record.changed();
         let resource = record.raw();
         if changed {
-            self.cow.put_resource(resource, at.map_or((0, 0), |f| (f.start, f.end)));
+            self.cow.put_above(RESOURCE, resource, place);
         }
-        if !self.visits.has(Visits::ITEMS.and(Visits::POINTS)) {
+        if !self.visits.has(Visits::SCOPES.and(Visits::ITEMS).and(Visits::POINTS)) {
             self.cow.leave(RESOURCE, false);
             return true;
         }
         let mut tally = Tally::default();
         for field in fields(group) {
-            if let (2, Val::Len(scope)) = (field.number, field.value) {
-                self.cow.enter(SCOPE, scope, (field.start, field.end));
-                let at = Context {
-                    resource,
-                    resource_group: group,
-                    scope: crate::wire::find_len(scope, 1).unwrap_or_default(),
-                    scope_group: scope,
-                    metric: None,
-                };
-                tally.count(self.scope(scope, &at));
+            if let (2, Val::Len(raw)) = (field.number, field.value) {
+                self.cow.enter(SCOPE, raw, (field.start, field.end));
+                tally.count(self.scope(raw, resource, group, scope));
             }
         }
         self.cow.leave(RESOURCE, tally.is_emptied());
@@ -139,15 +136,35 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// False when the scope is left without elements.
-    fn scope(&mut self, group: &'a [u8], at: &Context<'_>) -> bool {
+    fn scope(
+        &mut self,
+        group: &'a [u8],
+        resource: &[u8],
+        resource_group: &[u8],
+        state: &mut State,
+    ) -> bool {
+        let (raw, place) = above(group);
+        let mut record = Record::new(Element::Scope, raw, state);
+        if self.visits.has(Visits::SCOPES) {
+            for pass in self.passes.iter_mut() {
+                pass.scope(&mut record);
+            }
+        }
+        let changed = record.changed();
+        let scope = record.raw();
+        if changed {
+            self.cow.put_above(SCOPE, scope, place);
+        }
         let mut tally = Tally::default();
-        for field in fields(group) {
-            if let (2, Val::Len(raw)) = (field.number, field.value) {
-                let stays = match self.signal {
-                    Signal::Metrics => self.metric(raw, &field, at),
-                    _ => self.item(raw, &field, at),
-                };
-                tally.count(stays);
+        if self.visits.has(Visits::ITEMS.and(Visits::POINTS)) {
+            let at = Context { resource, resource_group, scope, scope_group: group, metric: None };
+            for field in fields(group) {
+                if let (2, Val::Len(raw)) = (field.number, field.value) {
+                    tally.count(match self.signal {
+                        Signal::Metrics => self.metric(raw, &field, &at),
+                        _ => self.item(raw, &field, &at),
+                    });
+                }
             }
         }
         self.cow.leave(SCOPE, tally.is_emptied());

@@ -2,8 +2,8 @@
 //! One-pass edits: every pass sees every element once, what nobody touches is copied verbatim.
 //!
 //! In: a payload and the passes, in their order. Out: the same payload (nothing changed), a new
-//! one, or nothing (all dropped). A resource is shown to ALL passes before its elements; a metric
-//! before its points. Scopes and resources left without elements go too, and metrics left without
+//! one, or nothing (all dropped). A resource is shown to ALL passes before its elements, and so is
+//! a scope; a metric before its points. Scopes and resources left without elements go too, and metrics left without
 //! points. Lengths are the engine's work; no edit can make a malformed payload.
 //! Bounds: at most one output buffer and what [`Scratch`] already holds; no allocation an element.
 //!
@@ -64,8 +64,10 @@ impl Visits {
     pub const ITEMS: Visits = Visits(2);
     /// Data points.
     pub const POINTS: Visits = Visits(4);
+    /// Scopes only.
+    pub const SCOPES: Visits = Visits(8);
     /// Everything.
-    pub const ALL: Visits = Visits(7);
+    pub const ALL: Visits = Visits(15);
 
     /// Both.
     pub const fn and(self, other: Visits) -> Visits {
@@ -85,8 +87,8 @@ pub trait Pass: Send {
         Visits::ALL
     }
 
-    /// True when the pass looks at its [`Context`]: since resources are edited by all fused
-    /// passes first, no pass after it may edit resources in the same scan.
+    /// True when the pass looks at its [`Context`]: since resources and scopes are edited by all
+    /// fused passes first, no pass after it may edit them in the same scan.
     fn reads_context(&self) -> bool {
         false
     }
@@ -99,6 +101,9 @@ pub trait Pass: Send {
 
     /// A resource, before its elements.
     fn resource(&mut self, resource: &mut Record<'_>) {}
+
+    /// A scope, before its elements.
+    fn scope(&mut self, scope: &mut Record<'_>) {}
 
     /// A span.
     fn span(&mut self, span: &mut Record<'_>, at: &Context<'_>) -> Verdict {
@@ -142,7 +147,7 @@ impl<'a> Context<'a> {
         find_str(self.resource_group, 3)
     }
 
-    /// The scope.
+    /// The scope, with the edits of all passes.
     pub fn scope(&self) -> Scope<'a> {
         Scope::new(self.scope)
     }
@@ -185,6 +190,7 @@ impl Edited {
 pub struct Scratch {
     out: Vec<u8>,
     resource: State,
+    scope: State,
     element: State,
     point: State,
     dropped: Vec<u32>,

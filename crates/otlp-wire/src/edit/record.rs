@@ -12,7 +12,7 @@ use crate::check::{Malformed, check};
 use crate::schema::{self, Message};
 use crate::value::{AnyValue, Attrs};
 use crate::view::{FromRaw, StatusCode, span_id, trace_id};
-use crate::wire::{fields, find_len, find_str, put_len, put_u64};
+use crate::wire::{Val, fields, find_len, find_str, put_len, put_u64};
 use crate::write::put_any;
 use crate::{SpanId, TraceId};
 
@@ -24,6 +24,10 @@ const TAG_AND_LENGTH_MAX: usize = 1 + 5;
 pub enum Element {
     /// A `Resource`.
     Resource,
+    /// An instrumentation scope.
+    Scope,
+    /// An event of a span.
+    Event,
     /// A `Span`.
     Span,
     /// A `LogRecord`.
@@ -46,6 +50,7 @@ impl Element {
     fn attributes(self) -> u32 {
         match self {
             Element::Resource | Element::ExponentialHistogramPoint => 1,
+            Element::Scope | Element::Event => 3,
             Element::Span | Element::HistogramPoint => 9,
             Element::Log => 6,
             Element::Metric => 12,
@@ -57,7 +62,8 @@ impl Element {
     fn name(self) -> u32 {
         match self {
             Element::Span => 5,
-            Element::Metric => 1,
+            Element::Metric | Element::Scope => 1,
+            Element::Event => 2,
             Element::Log => 12,
             _ => 0,
         }
@@ -66,6 +72,8 @@ impl Element {
     fn schema(self) -> &'static Message {
         match self {
             Element::Resource => &schema::RESOURCE,
+            Element::Scope => &schema::SCOPE,
+            Element::Event => &schema::EVENT,
             Element::Span => &schema::SPAN,
             Element::Log => &schema::LOG,
             Element::Metric => &schema::METRIC,
@@ -102,6 +110,8 @@ pub(crate) struct State {
     pub(super) edited: bool,
     /// The base has another number of points than the original, perhaps.
     pub(super) replaced: bool,
+    /// For the elements inside this one, once someone asked for them.
+    nested: Option<Box<State>>,
 }
 
 impl State {
@@ -179,7 +189,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Name of a span or metric, event name of a log record; empty for others.
+    /// Name of a span, event, scope or metric, event name of a log record; empty for others.
     pub fn name(&self) -> &str {
         match self.element.name() {
             0 => "",
@@ -265,6 +275,35 @@ impl<'a> Record<'a> {
             put_any(out, &body);
             frame.close(out);
         });
+    }
+
+    /// Shows every event of a span, to read and to edit; nothing happens to other elements.
+    pub fn events(&mut self, mut edit: impl FnMut(&mut Record<'_>)) {
+        const EVENTS: u32 = 11;
+        if self.element != Element::Span || find_len(self.base(), EVENTS).is_none() {
+            return;
+        }
+        self.settle();
+        let mut state = self.state.nested.take().unwrap_or_default();
+        let (mut rewritten, mut copied) = (Vec::new(), 0);
+        let base = self.base();
+        for field in fields(base) {
+            let (EVENTS, Val::Len(raw)) = (field.number, field.value) else { continue };
+            let mut event = Record::new(Element::Event, raw, &mut state);
+            edit(&mut event);
+            if event.changed() {
+                rewritten.extend_from_slice(&base[copied..field.start]);
+                event.write(&mut rewritten, EVENTS);
+                copied = field.end;
+            }
+        }
+        if copied > 0 {
+            rewritten.extend_from_slice(&base[copied..]);
+            let start = self.state.arena.len();
+            self.state.arena.extend_from_slice(&rewritten);
+            self.set_base(start);
+        }
+        self.state.nested = Some(state);
     }
 
     /// The encoded message with all edits made so far.

@@ -156,6 +156,51 @@ fn resources_are_edited_before_their_spans_and_created_when_absent() {
 }
 
 #[test]
+fn scopes_and_events_are_edited_where_they_are() {
+    struct Tag;
+    impl Pass for Tag {
+        fn scope(&mut self, scope: &mut Record<'_>) {
+            if scope.name() == "scope1" {
+                scope.attrs().upsert("tagged", true);
+            }
+        }
+        fn span(&mut self, span: &mut Record<'_>, at: &Context<'_>) -> Verdict {
+            assert_eq!(at.scope().attrs().get("tagged").is_some(), at.scope().name() == "scope1");
+            span.attrs().remove("secret");
+            span.events(|event| {
+                if event.name() == "second" {
+                    event.attrs().upsert("k", "v");
+                }
+            });
+            Verdict::Keep
+        }
+    }
+    let mut w = write::Traces::new();
+    for scope in ["scope0", "scope1"] {
+        w.scope(scope, "");
+        w.span(&write::Span::default(), |a| a.str("secret", "x"));
+        for event in ["first", "second", "third"] {
+            w.event(1, event, |a| a.int("n", 1));
+        }
+    }
+    let payload = w.finish();
+    let mut passes: Vec<Box<dyn Pass>> = vec![Box::new(Tag), Box::new(Fns::default())];
+    let edited = changed(payload.edit(&mut passes, &mut Scratch::new()));
+    assert_eq!(Payload::admit(Signal::Traces, edited.bytes().clone()).as_ref(), Ok(&edited));
+    for span in edited.traces().flat_map(|r| r.scopes()).flat_map(|s| s.spans()) {
+        assert!(span.attrs().is_empty());
+        let events: Vec<_> = span.events().map(|e| (e.name(), e.attrs().count())).collect();
+        assert_eq!(events, [("first", 1), ("second", 2), ("third", 1)]);
+    }
+    let tagged: Vec<bool> = edited
+        .traces()
+        .flat_map(|r| r.scopes())
+        .map(|s| s.scope().attrs().get("tagged").is_some())
+        .collect();
+    assert_eq!(tagged, [false, true]);
+}
+
+#[test]
 fn every_attribute_edit_does_what_it_says() {
     let edited = run(
         &traces(1),

@@ -10,6 +10,7 @@ use otlp_wire::Signal;
 use super::chain::{Books, Chain, Link, LinkKind};
 use super::door::Door;
 use super::fanout::{Edge, FanOut};
+use super::gate::GateNode;
 use super::inlet::{Switch, Turned};
 use super::passes::{Fused, Member};
 use super::reload::Kept;
@@ -290,6 +291,9 @@ impl Builder<'_> {
             let meter = ProcessorMeter::new(self.host.telemetry(), id, pipeline.signal);
             let panics = self.panics("processor", id);
             let kind = match made {
+                Processor::Gate(gate) => {
+                    LinkKind::Gate(GateNode { id: id.clone(), gate, meter, panics })
+                }
                 Processor::Pass(make) => {
                     let (id, signal) = (id.clone(), pipeline.signal);
                     let member = Member { id, make, meter, panics, signal };

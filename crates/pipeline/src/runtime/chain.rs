@@ -9,6 +9,7 @@ use otlp_wire::{Payload, Signal};
 
 use super::door::{Entrance, admit, in_flight};
 use super::fanout::FanOut;
+use super::gate::GateNode;
 use super::passes::Fused;
 use super::stage::StageNode;
 use super::watch::WatchNode;
@@ -39,6 +40,7 @@ pub(crate) struct Link {
 }
 
 pub(crate) enum LinkKind {
+    Gate(GateNode),
     Passes(Fused),
     Watch(Arc<WatchNode>),
     Stage(Arc<StageNode>),
@@ -103,6 +105,13 @@ impl Chain {
         let mut batch = batch;
         for link in self.links.get(from..).unwrap_or_default() {
             match &link.kind {
+                LinkKind::Gate(gate) => {
+                    if let Err(error) = gate.admit(&batch) {
+                        hand.ends(Fate::Dropped(error.kind().into()));
+                        batch.settle(Err(error.clone()));
+                        return Err(error);
+                    }
+                }
                 LinkKind::Passes(passes) => match passes.edit(batch, &mut hand)? {
                     Some(edited) => batch = edited,
                     None => return Ok(()),
@@ -114,6 +123,20 @@ impl Chain {
         self.fanout.deliver(batch, hand).await
     }
 
+    /// Asks the gates that the chain begins with; the number of links that are passed then.
+    ///
+    /// # Errors
+    /// What the first of them says that refuses.
+    pub fn ask_gates(&self, batch: &Batch) -> Result<usize> {
+        let mut passed = 0;
+        for link in &self.links {
+            let LinkKind::Gate(gate) = &link.kind else { break };
+            gate.admit(batch)?;
+            passed += 1;
+        }
+        Ok(passed)
+    }
+
     /// The link at which a batch enters that comes from behind the processor number `after` - 1.
     pub fn link_behind(&self, after: usize) -> usize {
         self.links.partition_point(|link| link.first < after)
@@ -122,7 +145,7 @@ impl Chain {
     /// True when no stage holds data back: what enters is through as fast as the machine allows.
     pub fn passes_at_once(&self) -> bool {
         self.links.iter().all(|link| match &link.kind {
-            LinkKind::Passes(_) | LinkKind::Watch(_) => true,
+            LinkKind::Gate(_) | LinkKind::Passes(_) | LinkKind::Watch(_) => true,
             LinkKind::Stage(stage) => stage.passes_at_once,
         })
     }

@@ -145,7 +145,14 @@ impl Consumer for Door {
             batch.settle(Err(error.clone()));
             return Err(error);
         }
-        admit(&self.chain, batch, Entrance { entry: 0, link: 0 }).await
+        let link = match self.chain.ask_gates(&batch) {
+            Ok(link) => link,
+            Err(error) => {
+                batch.settle(Err(error.clone()));
+                return Err(error);
+            }
+        };
+        admit(&self.chain, batch, Entrance { entry: 0, link }).await
     }
 }
 

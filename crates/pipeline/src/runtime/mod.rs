@@ -18,6 +18,7 @@ mod build;
 mod chain;
 mod door;
 mod fanout;
+mod gate;
 mod inlet;
 mod passes;
 mod reload;

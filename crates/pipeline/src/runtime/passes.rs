@@ -127,8 +127,10 @@ impl Fused {
     }
 }
 
-/// Resources are above everything, metrics above points.
+/// Resources and scopes are above everything, metrics above points.
 fn may_edit_context(visits: Visits, signal: Signal) -> bool {
     let includes = |part: Visits| visits.and(part) == visits;
-    includes(Visits::RESOURCES) || (signal == Signal::Metrics && includes(Visits::ITEMS))
+    includes(Visits::RESOURCES)
+        || includes(Visits::SCOPES)
+        || (signal == Signal::Metrics && includes(Visits::ITEMS))
 }

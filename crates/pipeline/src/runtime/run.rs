@@ -262,7 +262,7 @@ fn find_log(chain: &Chain) -> Result<()> {
 fn start_links(chain: &Arc<Chain>) {
     for link in chain.links.iter().rev() {
         match &link.kind {
-            LinkKind::Passes(_) => {}
+            LinkKind::Gate(_) | LinkKind::Passes(_) => {}
             LinkKind::Watch(watch) => {
                 let (chain, processor, meter) = (chain.clone(), link.first, watch.meter.clone());
                 watch.start(|closed| {
@@ -286,7 +286,7 @@ fn start_links(chain: &Arc<Chain>) {
 async fn stop_links(chain: &Chain, deadline: Instant) {
     for link in &chain.links {
         match &link.kind {
-            LinkKind::Passes(_) => {}
+            LinkKind::Gate(_) | LinkKind::Passes(_) => {}
             LinkKind::Watch(watch) => watch.stop(deadline).await,
             LinkKind::Stage(stage) => stage.stop(deadline).await,
         }

@@ -191,6 +191,49 @@ impl ProcessorMeter {
     }
 }
 
+/// `otelcol_processor_{accepted,refused}_*`: what a gate let on and what it did not, in items.
+#[derive(Clone)]
+pub struct GateMeter {
+    accepted: PerSignal,
+    refused: PerSignal,
+}
+
+impl GateMeter {
+    /// For the processor `id`.
+    pub fn new(telemetry: &Telemetry, id: &str) -> Self {
+        let labels = [("processor", id)];
+        let of = |names, help| PerSignal::new(telemetry, names, help, &labels);
+        GateMeter {
+            accepted: of(
+                [
+                    "otelcol_processor_accepted_spans",
+                    "otelcol_processor_accepted_metric_points",
+                    "otelcol_processor_accepted_log_records",
+                ],
+                "Items let on.",
+            ),
+            refused: of(
+                [
+                    "otelcol_processor_refused_spans",
+                    "otelcol_processor_refused_metric_points",
+                    "otelcol_processor_refused_log_records",
+                ],
+                "Items refused; who sent them was told so.",
+            ),
+        }
+    }
+
+    /// `items` were let on.
+    pub fn accepted(&self, signal: Signal, items: u64) {
+        self.accepted.add(signal, items);
+    }
+
+    /// `items` were refused.
+    pub fn refused(&self, signal: Signal, items: u64) {
+        self.refused.add(signal, items);
+    }
+}
+
 /// `otelcol_processor_batch_*`.
 #[derive(Clone)]
 pub struct BatchMeter {

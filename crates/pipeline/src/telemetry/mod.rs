@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 
 pub use instruments::{Counter, Gauge, Histogram, Reading};
 pub use meters::{
-    BatchMeter, ExporterMeter, ProcessorMeter, QueueMeter, ReceiverMeter, ScraperMeter,
+    BatchMeter, ExporterMeter, GateMeter, ProcessorMeter, QueueMeter, ReceiverMeter, ScraperMeter,
 };
 pub use process::register_process;
 pub use server::{MetricsServer, serve_metrics};

@@ -192,3 +192,43 @@ async fn items_that_several_exporters_reject_are_told_once_and_counted_at_each()
     }
     running.stop(DEADLINE).await.unwrap();
 }
+
+/// Refuses batches of more than one item.
+struct Narrow;
+
+impl crate::component::Gate for Narrow {
+    fn admit(&self, batch: &Batch) -> Result<()> {
+        if batch.items() > 1 { Err(Error::retry("too much")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn what_a_gate_refuses_its_sender_keeps_and_a_later_gate_drops() {
+    let gate = |_| Ok(crate::component::Processor::Gate(Arc::new(Narrow)));
+    for (processors, dropped) in [(&["gate", "look"][..], 0), (&["look", "gate"][..], 5)] {
+        let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
+        let plan = Blueprint::new()
+            .receiver("in", &input)
+            .exporter("out", output.clone())
+            .processor("gate", gate)
+            .processor("look", shared_watch(Arc::new(Look)))
+            .pipeline("metrics", &["in"], processors, &["out"]);
+        let running = start(plan.plan(), &host).await.unwrap();
+        let (large, answer) = watched(batch(5));
+        let error = input.send(large).await.unwrap_err();
+        assert!(error.kind().is_retryable());
+        assert!(answer.get().unwrap().is_err());
+        input.send(batch(1)).await.unwrap();
+        assert_eq!(output.items(), 1, "{processors:?}");
+        settled(&host, &["metrics"]).await;
+        assert_eq!(count(&host, "metrics", "out", Fate::Dropped(Reason::Retry)), dropped);
+        running.stop(DEADLINE).await.unwrap();
+    }
+}
+
+struct Look;
+
+#[async_trait::async_trait]
+impl crate::component::Watch for Look {
+    fn see(&self, _: &Batch) {}
+}
