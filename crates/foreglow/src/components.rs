@@ -15,9 +15,12 @@ pub fn components() -> Components {
         processors: vec![
             processors::attributes::factory(),
             processors::batch::factory(),
+            processors::memory_limiter::factory(),
             processors::metricsinference::factory(),
             processors::probabilistic_sampler::factory(),
+            processors::redaction::factory(),
             processors::resource::factory(),
+            processors::resource_detection::factory(),
             processors::tail_sampling::factory(),
         ],
         exporters: vec![

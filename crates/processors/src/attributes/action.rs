@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::value::Value;
 
 /// Largest compiled size of one pattern: a configuration must not take memory at will.
-const PATTERN_BYTES_MAX: usize = 4 << 20;
+pub(crate) const PATTERN_BYTES_MAX: usize = 4 << 20;
 
 /// One action as written.
 #[derive(Clone, Debug, Default, Deserialize)]

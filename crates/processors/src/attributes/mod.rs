@@ -8,7 +8,7 @@
 
 pub(crate) mod action;
 mod matching;
-mod value;
+pub(crate) mod value;
 
 #[cfg(test)]
 pub(crate) mod tests;
