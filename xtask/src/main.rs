@@ -42,3 +42,11 @@ fn run(folder: &std::path::Path, program: &str, arguments: &[&str]) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_reference_is_what_the_sources_say() {
+        super::reference::check(&super::root()).expect("cargo xtask reference");
+    }
+}

@@ -8,7 +8,9 @@ use anyhow::{Result, bail};
 use syn::Type;
 
 use super::defaults::{Reader, Value};
-use super::types::{Declared, SerdeAttributes, Shape, Sources, parameters, type_name};
+use super::types::{
+    Declared, SerdeAttributes, Shape, Sources, parameters, qualified_name, type_name,
+};
 
 /// One key.
 pub struct Key {
@@ -33,6 +35,8 @@ pub enum Kind {
     /// Any keys, each with such a value.
     Map(Box<Kind>),
     Keys(Vec<Key>),
+    /// Taken and left.
+    NoEffect,
     /// Taken in any form.
     Any,
 }
@@ -90,13 +94,14 @@ impl Tree<'_> {
             "f32" | "f64" => Kind::Number { whole: false },
             "String" | "str" | "PathBuf" | "Regex" => Kind::Text,
             "Duration" => Kind::Duration,
+            "NoEffect" | "IgnoredAny" => Kind::NoEffect,
             "Option" | "Box" | "Arc" => match parameters(kind).first() {
                 Some(inner) => self.kind(inner, file, default, depth),
                 None => Kind::Any,
             },
             "Vec" | "HashSet" | "BTreeSet" => Kind::List(Box::new(inner(0))),
             "BTreeMap" | "HashMap" | "IndexMap" => Kind::Map(Box::new(inner(1))),
-            name if depth < DEPTH_MAX => self.named(name, file, default, depth),
+            _ if depth < DEPTH_MAX => self.named(&qualified_name(kind), file, default, depth),
             _ => Kind::Any,
         }
     }

@@ -82,8 +82,12 @@ fn rows(page: &mut String, path: &str, keys: &[Key]) {
             let said: Vec<_> = said.map(|(name, doc)| format!("`{name}`: {doc}")).collect();
             doc = format!("{doc} {}", said.join(" ").replace('|', "\\|"));
         }
+        doc = doc.replace("`None` = ", "not written = ");
         if doc.trim().is_empty() {
-            doc = "accepted, see the README".into();
+            doc = match key.kind {
+                Kind::NoEffect => "accepted, without effect".into(),
+                _ => "see the README".into(),
+            };
         }
         if !key.aliases.is_empty() {
             let aliases: Vec<_> = key.aliases.iter().map(|alias| format!("`{alias}`")).collect();
@@ -129,7 +133,7 @@ fn kind(kind: &Kind) -> String {
             inner => format!("list of {}", self::kind(inner)),
         },
         Kind::Map(_) | Kind::Keys(_) => "mapping".into(),
-        Kind::Any => "any".into(),
+        Kind::Any | Kind::NoEffect => "any".into(),
     }
 }
 

@@ -14,17 +14,20 @@ use super::types::Sources;
 
 /// The schema of a whole configuration file.
 pub fn collector(sources: &Sources, components: &[Component]) -> Result<String> {
-    let mut stages = Map::new();
+    let (mut stages, mut definitions) = (Map::new(), Map::new());
     for component in components {
         let keys = keys::of(sources, &component.config, &component.file)?;
         let mut schema = object(&keys);
         schema["description"] = json!(component.summary);
+        let name = format!("{}.{}", component.stage, component.kind);
+        let reference = json!({"$ref": format!("#/$defs/{name}")});
+        definitions.insert(name, schema);
         let section = stages.entry(component.stage).or_insert_with(|| {
             json!({"type": ["object", "null"], "patternProperties": {}, "additionalProperties": false})
         });
         let aliases = component.aliases.iter().map(|(name, _)| name.as_str());
         for name in std::iter::once(component.kind.as_str()).chain(aliases) {
-            section["patternProperties"][format!("^{name}(/.+)?$")] = schema.clone();
+            section["patternProperties"][format!("^{name}(/.+)?$")] = reference.clone();
         }
     }
     let ids = json!({"type": ["array", "null"], "items": {"type": "string"}});
@@ -57,6 +60,7 @@ pub fn collector(sources: &Sources, components: &[Component]) -> Result<String> 
         "type": "object",
         "properties": stages,
         "required": ["receivers", "exporters", "service"],
+        "$defs": definitions,
     });
     Ok(serde_json::to_string_pretty(&schema)? + "\n")
 }
@@ -96,6 +100,7 @@ fn kind(kind: &Kind) -> Json {
             json!({"type": ["object", "null"], "additionalProperties": self::kind(inner)})
         }
         Kind::Keys(keys) => object(keys),
+        Kind::NoEffect => json!({"deprecated": true}),
         Kind::Any => json!({}),
     }
 }

@@ -159,8 +159,21 @@ impl Sources {
     }
 
     /// The type called `name` as seen from `file`: there, in its folder, in its crate, elsewhere.
+    /// `module::Name` is looked for in a file or folder of that name first.
     pub fn find(&self, name: &str, file: &Path) -> Option<&Declared> {
-        nearest(self.types.get(name)?, |declared| &declared.file, file)
+        let Some((module, name)) = name.split_once("::") else {
+            return nearest(self.types.get(name)?, |declared| &declared.file, file);
+        };
+        let of_module = |declared: &&Declared| {
+            let file = declared.file.with_extension("");
+            file.components().any(|part| part.as_os_str() == module)
+        };
+        let all = self.types.get(name)?;
+        if module == "super" {
+            let parent = file.with_file_name("mod.rs");
+            return all.iter().find(|declared| declared.file == parent);
+        }
+        all.iter().find(of_module).or_else(|| nearest(all, |declared| &declared.file, file))
     }
 
     /// The constant called `name` as seen from `file`.
@@ -192,6 +205,19 @@ pub fn type_name(kind: &Type) -> String {
             path.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default()
         }
         _ => String::new(),
+    }
+}
+
+/// The last two parts of a type's path, `health_check::Config`, or the one it has.
+pub fn qualified_name(kind: &Type) -> String {
+    let Type::Path(path) = kind else { return String::new() };
+    let names: Vec<String> = path.path.segments.iter().map(|s| s.ident.to_string()).collect();
+    match names.as_slice() {
+        [.., module, name] if !["crate", "self"].contains(&module.as_str()) => {
+            format!("{module}::{name}")
+        }
+        [.., name] => name.clone(),
+        [] => String::new(),
     }
 }
 

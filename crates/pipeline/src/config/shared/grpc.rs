@@ -32,8 +32,10 @@ pub struct GrpcClient {
     pub user_agent: String,
     /// Who we are.
     pub auth: Option<Auth>,
+    /// Checked, without effect: a client has one connection.
     balancer_name: Option<String>,
     wait_for_ready: NoEffect,
+    /// Refused if there is one.
     middlewares: Vec<IgnoredAny>,
     read_buffer_size: NoEffect,
     write_buffer_size: NoEffect,
@@ -141,9 +143,13 @@ pub struct GrpcServer {
     pub include_metadata: bool,
     /// Who may send.
     pub auth: Option<Auth>,
+    /// Largest message in MiB; 0 = the component's default.
     max_recv_msg_size_mib: u32,
+    /// Not written = plain text.
     tls: Option<TlsServer>,
+    /// Refused if there is one.
     middlewares: Vec<IgnoredAny>,
+    /// `tcp`, `tcp4` or `tcp6`.
     transport: Option<String>,
     read_buffer_size: NoEffect,
     write_buffer_size: NoEffect,

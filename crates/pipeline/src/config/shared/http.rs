@@ -59,13 +59,16 @@ pub struct HttpClient {
     pub disable_keep_alives: bool,
     /// Who we are.
     pub auth: Option<Auth>,
+    /// Refused if written.
     proxy_url: String,
+    /// Refused if there is one.
     middlewares: Vec<IgnoredAny>,
     cookies: NoEffect,
     read_buffer_size: NoEffect,
     write_buffer_size: NoEffect,
     /// Idle connections to one peer at most; `None` or 0 = by `max_idle_conns`.
     pub max_idle_conns_per_host: Option<u32>,
+    /// Checked, without effect.
     max_conns_per_host: u32,
     http2_read_idle_timeout: Duration,
     http2_ping_timeout: Duration,
@@ -168,9 +171,13 @@ pub struct HttpServer {
     pub compression_algorithms: Option<Vec<String>>,
     /// Who may come in.
     pub auth: Option<Auth>,
+    /// Largest body in bytes, compressed and plain; 0 = the component's default.
     max_request_body_size: i64,
+    /// Not written = plain text.
     tls: Option<TlsServer>,
+    /// Refused if there is one.
     middlewares: Vec<IgnoredAny>,
+    /// `tcp`, `tcp4` or `tcp6`.
     transport: Option<String>,
     /// For reading a whole request; `None` = the component's default, zero = none.
     pub read_timeout: Option<Duration>,

@@ -30,7 +30,9 @@ pub struct TlsClient {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct TlsServer {
+    /// Whose certificates clients must have (mTLS); empty = clients need none.
     client_ca_file: String,
+    /// Looks at that file again when it changes.
     client_ca_file_reload: bool,
     #[serde(rename = "..common")]
     common: TlsCommon,
@@ -39,18 +41,31 @@ pub struct TlsServer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct TlsCommon {
+    /// Who signs the peer's certificate; empty = the system's authorities.
     ca_file: String,
+    /// The same as text.
     ca_pem: Secret,
+    /// Own certificate chain.
     cert_file: String,
+    /// The same as text.
     cert_pem: Secret,
+    /// Private key of the certificate.
     key_file: String,
+    /// The same as text.
     key_pem: Secret,
+    /// `1.2` (also when not written) or `1.3`.
     min_version: String,
+    /// `1.2` or `1.3`; not written = the newest.
     max_version: String,
+    /// Names of those allowed for TLS 1.2; none = the library's.
     cipher_suites: Vec<String>,
+    /// Key exchange groups in order; none = the library's.
     curve_preferences: Vec<String>,
+    /// The system's authorities beside `ca_file`.
     include_system_ca_certs_pool: bool,
+    /// Reads certificate and key again this often; 0 = when the files change.
     reload_interval: Duration,
+    /// Keys in a TPM; refused if enabled.
     tpm: Tpm,
 }
 
