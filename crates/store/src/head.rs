@@ -122,7 +122,7 @@ pub struct IngestReport {
     pub duplicates: u64,
     /// Points that could not be translated and samples not taken, by reason.
     pub rejected: Refused,
-    /// Data points of which any value was rejected.
+    /// Data points of which any value was rejected, those within one millisecond of another aside.
     pub rejected_points: u64,
     /// Points whose series had to be resolved.
     pub cache_misses: u64,

@@ -15,7 +15,7 @@ use otlp_wire::Signal;
 use pipeline::Context;
 use pipeline::component::{Alias, ExporterFactory};
 use pipeline::config::shared::{HttpClient, Retry, SendingQueue};
-use pipeline::config::{Checker, ComponentConfig, Duration};
+use pipeline::config::{Checker, ComponentConfig, Duration, NoEffect};
 use serde::Deserialize;
 
 use crate::delivery::Delivery;
@@ -36,6 +36,7 @@ pub struct Config {
     pub metrics_endpoint: String,
     /// URL for logs; empty = by `endpoint`.
     pub logs_endpoint: String,
+    profiles_endpoint: NoEffect,
     /// Encoding of bodies.
     pub encoding: Encoding,
     /// Trying again.

@@ -104,7 +104,9 @@ impl Http {
             ("logs_url_path", &self.logs_url_path),
         ];
         for (key, path) in paths {
-            if path.parse::<http::uri::PathAndQuery>().is_err() || path.starts_with(':') {
+            // As Go parses URLs: a colon before the first slash would end a scheme.
+            let has_scheme = path.split('/').next().is_some_and(|first| first.contains(':'));
+            if has_scheme || rooted(path).parse::<http::uri::PathAndQuery>().is_err() {
                 at.error(key, format!("\"{path}\" is not the path of a URL, such as /v1/traces"));
             }
         }
@@ -133,8 +135,6 @@ impl Http {
         meter: ReceiverMeter,
         auth: Option<Arc<dyn ServerAuth>>,
     ) -> Result<Service> {
-        let rooted =
-            |path: &String| if path.starts_with('/') { path.clone() } else { format!("/{path}") };
         let cors = self.server.cors.as_ref().filter(|cors| !cors.allowed_origins.is_empty());
         Ok(Service {
             routes: vec![
@@ -158,6 +158,11 @@ impl Http {
             meter,
         })
     }
+}
+
+/// `path` with the slash it may lack in the configuration.
+fn rooted(path: &str) -> String {
+    format!("/{}", path.strip_prefix('/').unwrap_or(path))
 }
 
 fn response_headers(config: &HttpServer) -> Result<HeaderMap> {

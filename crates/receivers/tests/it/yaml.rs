@@ -82,3 +82,17 @@ fn mistakes_are_told_with_what_would_be_right() {
         assert!(found.iter().any(|line| line.contains(told)), "{receiver}: {found:?}");
     }
 }
+
+#[test]
+fn paths_may_lack_their_slash_but_not_be_something_else() {
+    let with = |path: &str| {
+        let http = format!("{{traces_url_path: '{path}'}}");
+        mistakes(&format!("receivers: {{otlp: {{protocols: {{http: {http}}}}}}}"), "otlp")
+    };
+    assert_eq!(with("/v1/traces"), with("traces/ingest"));
+    assert_eq!(with("/a:b"), Vec::<String>::new());
+    for path in [":invalid", "scheme:x", "/with space"] {
+        let told = with(path);
+        assert!(told.len() == 1 && told[0].contains("traces_url_path"), "{path}: {told:?}");
+    }
+}

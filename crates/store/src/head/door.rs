@@ -155,7 +155,7 @@ impl Times {
 #[derive(Default)]
 struct Refusals {
     samples: Refused,
-    /// Points of which something was refused; one may be here several times.
+    /// Points the sender hears of; one may be here several times.
     points: Vec<u32>,
     /// Points the translation refused after it had begun with them.
     untranslated: u64,
@@ -164,7 +164,11 @@ struct Refusals {
 impl Refusals {
     fn add(&mut self, reason: Refusal, point: u32) {
         self.samples.add(reason, 1);
-        self.points.push(point);
+        // A second value within a millisecond is below the resolution of a series, no mistake of the
+        // sender, and senders take a partial success for a failed export.
+        if reason != Refusal::Conflict {
+            self.points.push(point);
+        }
     }
 
     /// How many points are concerned; what has no point (`target_info`) has the number `end`.

@@ -241,6 +241,13 @@ fn a_histogram_point_is_one_rejected_point_however_many_samples_it_is() {
 }
 
 #[test]
+fn a_second_value_within_a_millisecond_is_counted_but_no_mistake_of_the_sender() {
+    let head = head(HeadOptions::default());
+    let report = gauge(&head, "g", &[(NOW_MS, 1.0), (NOW_MS, 2.0)], &[]);
+    assert_eq!((report.rejected.total(), report.rejected_points), (1, 0), "{report:?}");
+}
+
+#[test]
 fn deltas_add_up_and_late_ones_are_refused() {
     let head = head(HeadOptions::default());
     let send = |time: i64, value: i64| {
