@@ -6,6 +6,7 @@ mod bad_input;
 mod configurations;
 mod crash;
 mod files;
+mod from_context;
 mod own;
 mod process;
 mod queue;

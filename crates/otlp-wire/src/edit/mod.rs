@@ -37,6 +37,8 @@ mod record;
 pub use attrs::{AttrsMut, IntoAny, Put};
 pub use record::{Element, Record};
 
+use std::net::SocketAddr;
+
 use record::State;
 
 use crate::payload::Payload;
@@ -99,6 +101,10 @@ pub trait Pass: Send {
         false
     }
 
+    /// Once for a payload, before its elements: the request it came with. Not called where nothing
+    /// is known of a request, so what it leaves behind must do for none.
+    fn begin(&mut self, origin: &Origin<'_>) {}
+
     /// A resource, before its elements.
     fn resource(&mut self, resource: &mut Record<'_>) {}
 
@@ -124,6 +130,17 @@ pub trait Pass: Send {
     fn point(&mut self, point: &mut Record<'_>, at: &Context<'_>) -> Verdict {
         Verdict::Keep
     }
+}
+
+/// What is known of the request that brought a payload.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'a> {
+    /// Address of the client.
+    pub client: Option<SocketAddr>,
+    /// Request headers that were kept, one entry a value; names in lower case.
+    pub headers: &'a [(String, String)],
+    /// Who the client is, one entry a value.
+    pub auth: &'a [(String, String)],
 }
 
 /// Where an element is: its resource (as edited so far), its scope, its metric.

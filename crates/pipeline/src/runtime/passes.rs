@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use basics::{Error, Result};
-use otlp_wire::{Edited, Pass, Scratch, Signal, Visits};
+use otlp_wire::{Edited, Origin, Pass, Scratch, Signal, Visits};
 
 use parking_lot::Mutex;
 
@@ -70,7 +70,12 @@ impl Fused {
     /// When a pass panicked on it. The acks are settled where no batch is given back.
     pub fn edit(&self, batch: Batch, hand: &mut InHand) -> Result<Option<Batch>> {
         let mut with = self.take();
-        let scan = || batch.payload.edit(&mut with.passes, &mut with.scratch);
+        let meta = &*batch.meta;
+        let origin = Origin { client: meta.client, headers: &meta.headers, auth: &meta.auth };
+        let scan = || {
+            with.passes.iter_mut().for_each(|pass| pass.begin(&origin));
+            batch.payload.edit(&mut with.passes, &mut with.scratch)
+        };
         let Ok(edited) = catch_unwind(AssertUnwindSafe(scan)) else {
             let error = self.panicked();
             hand.less(Fate::Dropped(Reason::Panic), batch.items());

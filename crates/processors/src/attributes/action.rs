@@ -5,13 +5,16 @@
 //! ones before it did. Values keep their types. Source: the Go collector's `internal/coreinternal/
 //! attraction`, reference section 5.3.
 
-use otlp_wire::{AnyValue, AttrsMut, IntoAny, Put};
+use std::sync::Arc;
+
+use otlp_wire::{AnyValue, AttrsMut, IntoAny, Origin, Put};
 use pipeline::config::Checker;
 use prost::Message;
 use regex::Regex;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::origin::Asked;
 use super::value::Value;
 
 /// Largest compiled size of one pattern: a configuration must not take memory at will.
@@ -29,7 +32,8 @@ pub struct ActionConfig {
     pub value: Option<serde_json::Value>,
     /// Set to the value of this attribute.
     pub from_attribute: String,
-    /// Set to what is known about the request (`metadata.x`, `client.address`).
+    /// Set to what is known about the request: `metadata.x`, `auth.x`, `client.address`; nothing is
+    /// known of what a log replays after a restart.
     pub from_context: String,
     /// Set to this when there is nothing at the source.
     pub default_value: Option<serde_json::Value>,
@@ -49,11 +53,23 @@ pub(crate) enum Action {
     Convert { key: String, to: Target },
 }
 
+/// The actions of one processor, and what those with `from_context` found for the batch at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Actions {
+    list: Arc<[Action]>,
+    /// True when one of them asks what is known of the request.
+    asks: bool,
+    /// By action, once a batch has begun; empty when no action asks.
+    found: Vec<Option<String>>,
+}
+
 /// Where a value comes from.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     /// Another attribute; empty for none.
     attribute: String,
+    /// What is known of the request.
+    asked: Option<Asked>,
     /// The fixed value, or the default.
     value: Option<Vec<u8>>,
 }
@@ -75,12 +91,50 @@ pub(crate) enum Target {
 }
 
 /// Prepares a list of actions; every mistake goes to `at`, which stands at the list.
-pub(crate) fn prepare_all(actions: &[ActionConfig], mut at: Checker<'_>) -> Vec<Action> {
-    actions
+pub(crate) fn prepare_all(actions: &[ActionConfig], mut at: Checker<'_>) -> Actions {
+    let list: Arc<[Action]> = actions
         .iter()
         .enumerate()
         .filter_map(|(index, action)| action.prepare(&mut at.item(index)))
-        .collect()
+        .collect();
+    let asks = list.iter().any(|action| action.asked().is_some());
+    Actions { list, asks, found: Vec::new() }
+}
+
+impl Actions {
+    /// Looks up what the actions ask of a batch's request: once a batch, not once an element.
+    pub fn begin(&mut self, origin: &Origin<'_>) {
+        if self.asks {
+            self.found.clear();
+            let found = |action: &Action| action.asked()?.of(origin);
+            self.found.extend(self.list.iter().map(found));
+        }
+    }
+
+    /// Applies them in order.
+    pub fn apply(&self, attrs: &mut AttrsMut<'_>) {
+        for (index, action) in self.list.iter().enumerate() {
+            match action {
+                Action::Put { how, key, from } => {
+                    let found = self.found.get(index).and_then(Option::as_deref);
+                    from.put(*how, key, found, attrs);
+                }
+                Action::Delete(keys) => keys.delete(attrs),
+                Action::Hash(keys) => keys.hash(attrs),
+                Action::Extract { key, pattern, groups } => extract(key, pattern, groups, attrs),
+                Action::Convert { key, to } => convert(key, *to, attrs),
+            }
+        }
+    }
+}
+
+impl Action {
+    fn asked(&self) -> Option<&Asked> {
+        match self {
+            Action::Put { from, .. } => from.asked.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 impl ActionConfig {
@@ -113,7 +167,10 @@ impl ActionConfig {
             [self.value.is_some(), !self.from_attribute.is_empty(), !self.from_context.is_empty()];
         match sources.iter().filter(|used| **used).count() {
             0 if self.default_value.is_none() => {
-                at.error("", "one of value, from_attribute or default_value must be set");
+                at.error(
+                    "",
+                    "one of value, from_attribute, from_context or default_value is needed",
+                );
                 return None;
             }
             0 | 1 => {}
@@ -122,13 +179,10 @@ impl ActionConfig {
                 return None;
             }
         }
-        if !self.from_context.is_empty() {
-            at.error("from_context", "values from the request are not supported yet");
-            return None;
-        }
+        let asked = (!self.from_context.is_empty()).then(|| Asked::parse(&self.from_context));
         let value = self.value.as_ref().or(self.default_value.as_ref());
         let value = value.map(|value| Value::from(value).into_any().encode_to_vec());
-        let from = Source { attribute: self.from_attribute.clone(), value };
+        let from = Source { attribute: self.from_attribute.clone(), asked, value };
         Some(Action::Put { how, key: self.key(at)?, from })
     }
 
@@ -226,22 +280,12 @@ pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
         .map_err(|error| format!("invalid pattern \"{text}\": {error}"))
 }
 
-/// Applies `actions` in order.
-pub(crate) fn apply(actions: &[Action], attrs: &mut AttrsMut<'_>) {
-    for action in actions {
-        match action {
-            Action::Put { how, key, from } => from.put(*how, key, attrs),
-            Action::Delete(keys) => keys.delete(attrs),
-            Action::Hash(keys) => keys.hash(attrs),
-            Action::Extract { key, pattern, groups } => extract(key, pattern, groups, attrs),
-            Action::Convert { key, to } => convert(key, *to, attrs),
-        }
-    }
-}
-
 impl Source {
-    fn put(&self, how: Put, key: &str, attrs: &mut AttrsMut<'_>) {
-        if !self.attribute.is_empty() && attrs.contains(&self.attribute) {
+    /// `found` is what the batch's request has for it.
+    fn put(&self, how: Put, key: &str, found: Option<&str>, attrs: &mut AttrsMut<'_>) {
+        if let Some(text) = found {
+            attrs.put(how, key, text);
+        } else if !self.attribute.is_empty() && attrs.contains(&self.attribute) {
             attrs.copy(how, &self.attribute, key);
         } else if let Some(value) = &self.value {
             attrs.put(how, key, AnyValue::parse(value));

@@ -8,6 +8,7 @@
 
 pub(crate) mod action;
 mod matching;
+mod origin;
 pub(crate) mod value;
 
 #[cfg(test)]
@@ -17,13 +18,13 @@ use std::any::Any;
 use std::sync::Arc;
 
 use basics::{Error, Result};
-use otlp_wire::{Pass, Record, Signal, Verdict, Visits};
+use otlp_wire::{Origin, Pass, Record, Signal, Verdict, Visits};
 use pipeline::component::ProcessorFactory;
 use pipeline::config::{self, Checker, ComponentConfig};
 use pipeline::{Context, Processor};
 use serde::Deserialize;
 
-use action::{Action, ActionConfig, apply, prepare_all};
+use action::{ActionConfig, Actions, prepare_all};
 use matching::{MatchConfig, Matcher};
 
 /// Settings of `attributes`.
@@ -45,7 +46,7 @@ pub struct Config {
 struct Prepared {
     include: Option<Matcher>,
     exclude: Option<Matcher>,
-    actions: Arc<[Action]>,
+    actions: Actions,
 }
 
 impl ComponentConfig for Config {
@@ -55,7 +56,7 @@ impl ComponentConfig for Config {
         }
         let include = self.include.as_ref().map(|it| it.prepare(&mut at.key("include")));
         let exclude = self.exclude.as_ref().map(|it| it.prepare(&mut at.key("exclude")));
-        let actions = prepare_all(&self.actions, at.key("actions")).into();
+        let actions = prepare_all(&self.actions, at.key("actions"));
         // Set once: a body is validated once.
         let _ = self.prepared.set(Prepared {
             include: include.flatten(),
@@ -102,7 +103,7 @@ impl Attributes {
         let skipped = include.as_ref().is_some_and(|it| !chosen(it, record))
             || exclude.as_ref().is_some_and(|it| chosen(it, record));
         if !skipped {
-            apply(actions, &mut record.attrs());
+            actions.apply(&mut record.attrs());
         }
     }
 }
@@ -115,6 +116,10 @@ impl Pass for Attributes {
     fn reads_context(&self) -> bool {
         let Prepared { include, exclude, .. } = &self.prepared;
         [include, exclude].into_iter().flatten().any(Matcher::reads_context)
+    }
+
+    fn begin(&mut self, origin: &Origin<'_>) {
+        self.prepared.actions.begin(origin);
     }
 
     fn span(&mut self, span: &mut Record<'_>, at: &otlp_wire::Context<'_>) -> Verdict {

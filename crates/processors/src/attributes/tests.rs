@@ -2,6 +2,7 @@
 
 mod differential;
 mod golden;
+mod origin;
 mod selection;
 
 use std::sync::Arc;

@@ -11,13 +11,13 @@ use std::any::Any;
 use std::sync::Arc;
 
 use basics::{Error, Result};
-use otlp_wire::{Pass, Record, Signal, Visits};
+use otlp_wire::{Origin, Pass, Record, Signal, Visits};
 use pipeline::component::ProcessorFactory;
 use pipeline::config::{self, Checker, ComponentConfig};
 use pipeline::{Context, Processor};
 use serde::Deserialize;
 
-use crate::attributes::action::{Action, ActionConfig, apply, prepare_all};
+use crate::attributes::action::{ActionConfig, Actions, prepare_all};
 
 /// Settings of `resource`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Config {
     /// What to do, in order.
     pub attributes: Vec<ActionConfig>,
     #[serde(skip)]
-    prepared: std::sync::OnceLock<Arc<[Action]>>,
+    prepared: std::sync::OnceLock<Actions>,
 }
 
 impl ComponentConfig for Config {
@@ -35,7 +35,7 @@ impl ComponentConfig for Config {
             at.error("attributes", "missing required field \"attributes\"");
         }
         // Set once: a body is validated once.
-        let _ = self.prepared.set(prepare_all(&self.attributes, at.key("attributes")).into());
+        let _ = self.prepared.set(prepare_all(&self.attributes, at.key("attributes")));
     }
 }
 
@@ -60,7 +60,7 @@ fn build(config: Arc<dyn Any + Send + Sync>, _: Context) -> Result<Processor> {
 
 #[derive(Clone)]
 struct Resources {
-    actions: Arc<[Action]>,
+    actions: Actions,
 }
 
 impl Pass for Resources {
@@ -68,7 +68,11 @@ impl Pass for Resources {
         Visits::RESOURCES
     }
 
+    fn begin(&mut self, origin: &Origin<'_>) {
+        self.actions.begin(origin);
+    }
+
     fn resource(&mut self, resource: &mut Record<'_>) {
-        apply(&self.actions, &mut resource.attrs());
+        self.actions.apply(&mut resource.attrs());
     }
 }

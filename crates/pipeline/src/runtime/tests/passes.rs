@@ -5,6 +5,7 @@ use basics::{Kind, Result};
 use otlp_wire::{Data, Pass, PointView, Record, Verdict, Visits};
 
 use super::*;
+use crate::batch::Meta;
 use crate::component::{Context, Processor};
 use crate::ledger::Reason;
 use crate::testing::{Blueprint, Recorder, TestReceiver, batch, watched};
@@ -56,6 +57,25 @@ impl Pass for Stamp {
             point.attrs().upsert(self.0, &*seen);
         }
         Verdict::Keep
+    }
+}
+
+/// Writes how the client is called to the resource.
+#[derive(Clone, Default)]
+struct Caller(String);
+
+impl Pass for Caller {
+    fn visits(&self) -> Visits {
+        Visits::RESOURCES
+    }
+    fn begin(&mut self, origin: &otlp_wire::Origin<'_>) {
+        let told = |pairs: &[(String, String)]| pairs.first().map(|(_, value)| value.clone());
+        let client = origin.client.map(|client| client.to_string());
+        let known = [told(origin.headers), told(origin.auth), client];
+        self.0 = known.map(Option::unwrap_or_default).join(" ");
+    }
+    fn resource(&mut self, resource: &mut Record<'_>) {
+        resource.attrs().upsert("caller", &*self.0);
     }
 }
 
@@ -172,5 +192,37 @@ async fn a_pass_sees_the_resource_as_the_passes_before_it_left_it() {
     assert_eq!(point.attrs().get("first").unwrap().text(), "none");
     assert_eq!(point.attrs().get("second").unwrap().text(), "one");
     settled(&host, &["metrics"]).await;
+    running.stop(DEADLINE).await.unwrap();
+}
+
+#[tokio::test]
+async fn passes_are_told_of_the_request_of_each_batch() {
+    let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
+    let plan = Blueprint::new()
+        .receiver("in", &input)
+        .processor("other", pass(|| DropFrom(9, false)))
+        .processor("caller", pass(Caller::default))
+        .exporter("out", output.clone())
+        .pipeline("metrics", &["in"], &["other", "caller"], &["out"]);
+    let running = start(plan.plan(), &host).await.unwrap();
+    let known = |value: &str| vec![("key".to_owned(), value.to_owned())];
+    let meta = Meta {
+        client: Some("10.1.2.3:4711".parse().unwrap()),
+        headers: known("shop"),
+        auth: known("ada"),
+        ..Meta::default()
+    };
+    let mut some = batch(2);
+    some.meta = Arc::new(meta);
+    input.send(some).await.unwrap();
+    input.send(batch(2)).await.unwrap();
+    settled(&host, &["metrics"]).await;
+    let callers: Vec<String> = output
+        .batches()
+        .iter()
+        .flat_map(|batch| batch.payload.metrics())
+        .map(|resource| resource.attr("caller").map_or(String::new(), |v| v.text().into_owned()))
+        .collect();
+    assert_eq!(callers, ["shop ada 10.1.2.3:4711", "  "]);
     running.stop(DEADLINE).await.unwrap();
 }

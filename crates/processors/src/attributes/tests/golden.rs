@@ -141,14 +141,14 @@ fn every_mistake_is_told_at_its_place() {
         ("actions: [{key: a, action: remove}]", "unsupported action \"remove\""),
         ("actions: [{key: a}]", "missing required field \"action\""),
         ("actions: [{action: insert, value: 1}]", "missing required field \"key\""),
-        ("actions: [{key: a, action: insert}]", "one of value, from_attribute or default_value"),
+        ("actions: [{key: a, action: insert}]", "one of value, from_attribute, from_context or"),
         (
             "actions: [{key: a, action: insert, value: 1, from_attribute: b}]",
             "only one of value, from_attribute and from_context",
         ),
         (
-            "actions: [{key: a, action: insert, from_context: metadata.x}]",
-            "values from the request are not supported yet",
+            "actions: [{key: a, action: insert, from_attribute: b, from_context: metadata.x}]",
+            "only one of value, from_attribute and from_context",
         ),
         (
             "actions: [{key: a, action: upsert, value: 1, pattern: x}]",
