@@ -106,7 +106,7 @@ def s3_lab(stack, path):
     peers.start_jaeger(stack)
     foreglow(stack, path)
     assert get("http://127.0.0.1:13133/") is not None
-    generate("traces", "--traces=200")
+    generate("traces", "--traces=200", "--rate=0")
     generate("metrics", "--metrics=3", "--metric-type=Gauge", "--otlp-metric-name=lab.active")
     wait_for("the pull page", lambda: "lab_active" in get("http://127.0.0.1:8889/metrics"))
 
