@@ -48,6 +48,12 @@ pub trait Files: Send + Sync + fmt::Debug {
     /// # Errors
     /// As the operating system's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name; durable after [`Files::sync_dir`].
+    ///
+    /// # Errors
+    /// `AlreadyExists` when `to` is there: of several who try, one succeeds. Else as the operating
+    /// system's.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file; durable after [`Files::sync_dir`]. Open handles stay readable.
     ///
     /// # Errors
@@ -58,6 +64,11 @@ pub trait Files: Send + Sync + fmt::Debug {
     /// # Errors
     /// As the operating system's.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Names of the directories directly in `dir`, ascending.
+    ///
+    /// # Errors
+    /// As the operating system's.
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes the names in `dir` durable.
     ///
     /// # Errors

@@ -7,12 +7,14 @@
 //! other in one point only: what the log's ring drops, the head prunes.
 //! Out: [`Head`] for metrics, [`RecentTraces`], [`RecentLogs`], [`Store::services`].
 //!
+//! - [`blocks`]: objects, manifests and the list of live blocks
 //! - [`head`]: series, samples, selection
 //! - [`recent`]: the newest traces and logs
 //!
 //! Bounds: those of [`segment_log::Options`], [`head::Limits`], [`recent::RecentLimits`]. A start
 //! never fails on damaged data. The store knows nothing of PromQL or HTTP.
 
+pub mod blocks;
 pub mod head;
 pub mod recent;
 mod services;

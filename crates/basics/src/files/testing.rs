@@ -6,7 +6,7 @@
 //! durable state the only one, optionally keeping a part of what was written after the last sync
 //! (a kernel may have written it back), and cuts off all handles and locks of before.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -185,6 +185,17 @@ impl Files for TestFiles {
         })
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.alive(|disk| {
+            let inode = *disk.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+            if disk.names.contains_key(to) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            disk.names.insert(to.to_owned(), inode);
+            Ok(())
+        })
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.alive(|disk| match disk.names.remove(path) {
             Some(_) => Ok(()),
@@ -196,6 +207,16 @@ impl Files for TestFiles {
         self.alive(|disk| {
             let here = disk.names.keys().filter(|path| path.parent() == Some(dir));
             Ok(here.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+        })
+    }
+
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.alive(|disk| {
+            let below = disk.names.keys().filter_map(|path| path.strip_prefix(dir).ok());
+            let dirs = below.filter(|rest| rest.components().count() > 1);
+            let first = |rest: &Path| Some(rest.iter().next()?.to_str()?.to_owned());
+            let names: BTreeSet<String> = dirs.filter_map(first).collect();
+            Ok(names.into_iter().collect())
         })
     }
 

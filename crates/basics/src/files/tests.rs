@@ -112,3 +112,15 @@ fn injected_faults_strike_once_in_order() {
     files.flip_bit(Path::new("/d/a"), 0, 1).unwrap();
     assert_eq!(read_all(&files, Path::new("/d/a")).unwrap(), b"cbc");
 }
+
+#[test]
+fn of_several_who_link_to_a_name_one_succeeds() {
+    let files = TestFiles::new();
+    put(&files, Path::new("/d/a"), b"a").sync().unwrap();
+    put(&files, Path::new("/d/sub/b"), b"b").sync().unwrap();
+    files.link(Path::new("/d/a"), Path::new("/d/to")).unwrap();
+    let second = files.link(Path::new("/d/sub/b"), Path::new("/d/to")).unwrap_err();
+    assert_eq!(second.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(read_all(&files, Path::new("/d/to")).unwrap(), b"a");
+    assert_eq!(files.list_dirs(Path::new("/d")).unwrap(), ["sub"]);
+}
