@@ -9,12 +9,14 @@
 //!
 //! - [`blocks`]: objects, manifests and the list of live blocks
 //! - [`head`]: series, samples, selection
+//! - [`columns`]: the form in which series are handed on
 //! - [`recent`]: the newest traces and logs
 //!
 //! Bounds: those of [`segment_log::Options`], [`head::Limits`], [`recent::RecentLimits`]. A start
 //! never fails on damaged data. The store knows nothing of PromQL or HTTP.
 
 pub mod blocks;
+pub mod columns;
 pub mod head;
 pub mod recent;
 mod services;
@@ -27,7 +29,8 @@ use basics::{Clock, Result, UnixNano};
 use otlp_wire::{Payload, Signal};
 use segment_log::Log;
 
-pub use head::{Head, HeadOptions, HeadStats, IngestReport, SeriesData};
+pub use columns::{Exemplar, SeriesColumns};
+pub use head::{FamilyInfo, Head, HeadOptions, HeadStats, IngestReport, SeriesData};
 pub use recent::{RecentLimits, RecentLogs, RecentStats, RecentTraces};
 pub use services::{SERVICES_MAX, Service};
 
