@@ -14,6 +14,7 @@
 //! check out is passed over for the one before, a block that cannot be read is set aside.
 
 mod catalog;
+pub mod container;
 mod info;
 mod manifest;
 pub mod objects;
