@@ -6,6 +6,7 @@
 //! store: [`source`] is where they meet.
 
 pub mod answer;
+mod encoding;
 mod own;
 pub mod params;
 mod prometheus;
@@ -44,8 +45,12 @@ pub struct Api {
 
 impl Api {
     fn store(&self) -> Result<Arc<Store>, Failure> {
+        self.opened().map_err(|error| Failure::execution(error.to_string()))
+    }
+
+    fn opened(&self) -> basics::Result<Arc<Store>> {
         (self.store)().ok_or_else(|| {
-            Failure::execution(
+            basics::Error::closed(
                 "nothing is stored here: the configuration names no embedded_store exporter, or it is still starting",
             )
         })

@@ -66,8 +66,10 @@ fn api(folder: &std::path::Path) -> Router {
     };
     w.log(&log, |a| a.int("order.id", 7));
     store.ingest(&w.finish(), NOW);
+    let host = Host::new(folder.to_owned());
+    host.health().set_ready(NOW);
     routes(Api {
-        host: Host::new(folder.to_owned()),
+        host,
         clock,
         started: NOW,
         version: "test",
@@ -218,6 +220,64 @@ async fn the_dashboards_own_answers_hold_traces_logs_and_services() {
         (&service["name"], &service["spans"], &service["points"], &service["logs"]),
         (&json!("shop"), &json!(1), &json!(12), &json!(1))
     );
-    let (status, _) = get(&api, "/-/ready").await;
-    assert_eq!(status, 503, "no pipeline runs here");
+}
+
+#[tokio::test]
+async fn remote_write_is_acknowledged_and_can_be_queried_at_once() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let api = api(folder.path());
+    // WriteRequest { TimeSeries { {__name__, m}, { 2.5, NOW } } }
+    let mut sample = vec![0x09];
+    sample.extend(2.5f64.to_le_bytes());
+    sample.push(0x10);
+    let mut rest = NOW_S * 1000;
+    while rest >= 0x80 {
+        sample.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    sample.push(rest as u8);
+    let mut series = b"\x0a\x0d\x0a\x08__name__\x12\x01m\x12".to_vec();
+    series.push(sample.len() as u8);
+    series.extend(sample);
+    let mut body = vec![0x0a, series.len() as u8];
+    body.extend(series);
+    let send = |kind: &str, encoding: &str, body: &[u8]| {
+        let body = snap::raw::Encoder::new().compress_vec(body).expect("small");
+        Request::post("/api/v1/write")
+            .header("content-type", kind)
+            .header("content-encoding", encoding)
+            .body(Body::from(body))
+            .expect("request")
+    };
+    for (kind, encoding, expected) in [
+        ("application/x-protobuf", "snappy", 204),
+        ("application/x-protobuf;proto=prometheus.WriteRequest", "snappy", 204),
+        ("application/x-protobuf;proto=some.Other", "snappy", 415),
+        ("application/json", "snappy", 415),
+        ("application/x-protobuf", "gzip", 415),
+    ] {
+        let (status, text) = ask(&api, send(kind, encoding, &body)).await;
+        assert_eq!(status, expected, "{kind} {encoding}: {text}");
+    }
+    let (status, text) = ask(&api, send("application/x-protobuf", "snappy", &body[1..])).await;
+    assert_eq!((status, text.as_str().map(|t| t.contains("malformed"))), (400, Some(true)));
+    let (_, body) = get(&api, "/api/v1/query?query=m").await;
+    assert_eq!(body["data"]["result"][0]["value"][1], "2.5");
+    assert_eq!(body["data"]["result"][0]["metric"], json!({"__name__": "m"}));
+}
+
+#[tokio::test]
+async fn otlp_metrics_are_taken_as_prometheus_takes_them() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let api = api(folder.path());
+    let mut w = write::Metrics::new();
+    w.resource(|r| r.str("service.name", "till"));
+    w.gauge("drawers", "", "", |p| p.double(NOW, 3.0, |_| ()));
+    let body = Body::from(w.finish().bytes().to_vec());
+    let request = Request::post("/api/v1/otlp/v1/metrics")
+        .header("content-type", "application/x-protobuf")
+        .body(body);
+    assert_eq!(ask(&api, request.expect("request")).await.0, 200);
+    let (_, body) = get(&api, "/api/v1/query?query=drawers").await;
+    assert_eq!(body["data"]["result"][0]["metric"]["job"], "till");
 }

@@ -26,6 +26,7 @@ mod registry;
 mod series;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -33,14 +34,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use basics::UnixNano;
-use otlp_series::{MetricKind, Refusal, Refused};
+use otlp_series::{Family, MetricKind, Refusal, Refused};
 use otlp_wire::{Payload, Signal};
 use parking_lot::{Mutex, RwLock};
 
 use aliases::Aliases;
-use door::Door;
+use door::{Door, SeriesRef};
 use registry::Registry;
 use series::Series;
+use written::WrittenDoor;
 
 pub use query::SeriesData;
 
@@ -173,6 +175,7 @@ pub struct HeadStats {
 pub struct Head {
     options: HeadOptions,
     doors: [Mutex<Door>; SHARDS],
+    written: WrittenDoor,
     registry: RwLock<Registry>,
     shards: [RwLock<Shard>; SHARDS],
     families: RwLock<BTreeMap<String, FamilyInfo>>,
@@ -207,6 +210,7 @@ impl Head {
         per_door.cache_bytes_max /= SHARDS;
         Head {
             doors: std::array::from_fn(|_| Mutex::new(Door::new(per_door.clone()))),
+            written: WrittenDoor::default(),
             registry: RwLock::default(),
             shards: std::array::from_fn(|_| RwLock::default()),
             families: RwLock::default(),
@@ -232,10 +236,14 @@ impl Head {
             report.merge(&door.ingest(self, resource, received));
         }
         self.total.lock().merge(&report);
+        self.keep_samples_bound();
+        report
+    }
+
+    fn keep_samples_bound(&self) {
         if self.samples.load(Ordering::Relaxed) > self.options.limits.samples_max {
             self.drop_oldest();
         }
-        report
     }
 
     /// Lets go of samples older than `before_ms` and of series that have none left. Ingestion
@@ -243,6 +251,7 @@ impl Head {
     pub fn prune_before(&self, before_ms: i64) -> u64 {
         // All doors: no cached id may outlive its series.
         let mut doors: Vec<_> = self.doors.iter().map(|door| door.lock()).collect();
+        let _gate = self.written.gate.write();
         let mut registry = self.registry.write();
         let mut gone = 0;
         let mut empty = Vec::new();
@@ -265,6 +274,7 @@ impl Head {
         if !empty.is_empty() {
             registry.drop_unused_symbols();
             doors.iter_mut().for_each(|door| door.forget());
+            self.written.forget();
         }
         self.samples.fetch_sub(gone, Ordering::Relaxed);
         self.pruned.fetch_add(gone, Ordering::Relaxed);
@@ -316,6 +326,30 @@ impl Head {
             cache_bytes: self.doors.iter().map(|door| door.lock().cache_bytes() as u64).sum(),
             pruned: self.pruned.load(Ordering::Relaxed),
             total: *self.total.lock(),
+        }
+    }
+
+    /// A label set as doors remember it.
+    fn series_ref(&self, labels: &[(&str, &str)]) -> Result<SeriesRef, Refusal> {
+        let forecasts = &self.options.forecast_labels;
+        let forecast = labels.iter().any(|(name, _)| forecasts.iter().any(|f| f == name));
+        Ok(SeriesRef { id: self.series_id(labels)?, forecast })
+    }
+
+    /// Remembers what is told of a family.
+    fn describe(&self, family: Family<'_>) {
+        let known = self.families.read().get(family.name).is_some_and(|known| {
+            known.kind == family.kind && known.unit == family.unit && known.help == family.help
+        });
+        let mut families = match known {
+            true => return,
+            false => self.families.write(),
+        };
+        // As many families as series are possible; the same bound holds for both.
+        if families.len() < self.options.limits.series_max {
+            self.aliases.write().add(family.plain, family.name);
+            let (unit, help) = (family.unit.to_owned(), family.help.to_owned());
+            families.insert(family.name.to_owned(), FamilyInfo { kind: family.kind, unit, help });
         }
     }
 

@@ -11,6 +11,7 @@
 //! - [`head`]: series, samples, selection
 //! - [`columns`]: the form in which series are handed on
 //! - [`recent`]: the newest traces and logs
+//! - [`remote_write`]: Prometheus remote write, past all pipelines
 //!
 //! Bounds: those of [`segment_log::Options`], [`head::Limits`], [`recent::RecentLimits`]. A start
 //! never fails on damaged data. The store knows nothing of PromQL or HTTP.
@@ -19,6 +20,7 @@ pub mod blocks;
 pub mod columns;
 pub mod head;
 pub mod recent;
+pub mod remote_write;
 mod services;
 
 use std::path::Path;
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use basics::files::Files;
 use basics::{Clock, Result, UnixNano};
 use otlp_wire::{Payload, Signal};
-use segment_log::Log;
+use segment_log::{Log, Record, Ticket};
 
 pub use columns::{Exemplar, SeriesColumns};
 pub use head::{FamilyInfo, Head, HeadOptions, HeadStats, IngestReport, SeriesData};
@@ -105,6 +107,29 @@ impl Store {
             Signal::Logs => self.logs.push(payload),
         }
         IngestReport { points, accepted: points, ..IngestReport::default() }
+    }
+
+    /// Takes a payload that comes past all pipelines: durable when the ticket resolves.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn put(&self, payload: &Payload, received: UnixNano) -> Result<(IngestReport, Ticket)> {
+        let signal = match payload.signal() {
+            Signal::Traces => 1,
+            Signal::Metrics => remote_write::METRICS,
+            Signal::Logs => 3,
+        };
+        let record = Record {
+            signal,
+            entry: remote_write::BEHIND_ALL,
+            encoding: 0,
+            tenant: "",
+            pipeline: remote_write::PIPELINE,
+            received,
+            body: payload.bytes(),
+        };
+        let ticket = self.log.append(&record)?;
+        Ok((self.ingest(payload, received), ticket))
     }
 
     /// The log.

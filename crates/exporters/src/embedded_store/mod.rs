@@ -147,4 +147,9 @@ impl Exporter for EmbeddedStore {
     fn log(&self) -> Option<Arc<segment_log::Log>> {
         self.store.lock().as_ref().map(|store| store.log().clone())
     }
+
+    fn replay(&self, record: &segment_log::Stored) -> Option<u64> {
+        let store = self.store.lock().clone();
+        store?.write_again(record)
+    }
 }

@@ -3,7 +3,8 @@
 //!
 //! A record enters where it was appended: at the door, or behind the processor that made it. One
 //! of a pipeline that is no longer configured goes to the first one of its signal on the same log
-//! (what a processor made, straight to the exporters). What cannot be read is counted and passed
+//! (what a processor made, straight to the exporters). One in an encoding of the back end's own came
+//! past all pipelines and goes back there. What cannot be read is counted and passed
 //! over: a start never fails on it.
 //!
 //! Bounds: [`READ_AHEAD`] records in memory beside those the pipelines hold.
@@ -64,6 +65,13 @@ pub(crate) async fn replay(
         let _ = settled.send(());
     });
     while let Some(record) = records.recv().await {
+        if record.encoding != 0 {
+            match foreign(&record, chains) {
+                Some(items) => tally.items.add(items),
+                None => tally.skipped.inc(),
+            }
+            continue;
+        }
         match batch_of(&record, chains) {
             Some((chain, mut batch)) => {
                 tally.items.add(batch.items());
@@ -100,6 +108,13 @@ fn read(log: Arc<Log>, end: Position) -> mpsc::Receiver<Stored> {
     records
 }
 
+/// Gives a record that came past the pipelines to the exporter whose back end wrote it.
+fn foreign(record: &Stored, chains: &[Arc<Chain>]) -> Option<u64> {
+    let signal = signal_of(record.signal)?;
+    let edges = chains.iter().filter(|chain| chain.signal == signal).flat_map(|c| &c.fanout.edges);
+    edges.filter(|edge| edge.durable.get().is_some()).find_map(|edge| edge.exporter.replay(record))
+}
+
 fn batch_of(record: &Stored, chains: &[Arc<Chain>]) -> Option<(Arc<Chain>, Batch)> {
     let signal = signal_of(record.signal)?;
     let chain = chains
@@ -107,7 +122,7 @@ fn batch_of(record: &Stored, chains: &[Arc<Chain>]) -> Option<(Arc<Chain>, Batch
         .find(|chain| *chain.pipeline == *record.pipeline)
         .or_else(|| chains.iter().find(|chain| chain.signal == signal))?;
     let payload = match Payload::admit(signal, record.body.clone()) {
-        Ok(payload) if record.encoding == 0 && chain.signal == signal => payload,
+        Ok(payload) if chain.signal == signal => payload,
         Ok(_) => return None,
         Err(error) => {
             tracing::warn!(position = record.position.0, %error, "a record makes no sense");

@@ -7,6 +7,7 @@
 
 mod labels;
 mod query;
+mod receive;
 mod status;
 mod write;
 
@@ -14,7 +15,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Request, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::answer::Failure;
 use crate::params::Params;
@@ -35,6 +36,8 @@ pub fn routes() -> Router<Api> {
         .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
         .route("/api/v1/rules", get(status::no_rules))
         .route("/api/v1/alerts", get(status::no_alerts))
+        .route("/api/v1/write", post(receive::write))
+        .route("/api/v1/otlp/v1/metrics", post(receive::otlp))
         .route("/-/healthy", get(status::healthy))
         .route("/-/ready", get(status::ready))
 }

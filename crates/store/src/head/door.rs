@@ -10,7 +10,7 @@ use otlp_series::{
 use otlp_wire::ResourceView;
 
 use super::series::{Appended, Series};
-use super::{FamilyInfo, Head, HeadOptions, IngestReport, SHARDS};
+use super::{Head, HeadOptions, IngestReport, SHARDS};
 
 /// A resolution cache and the samples on their way to the shards.
 #[derive(Debug)]
@@ -22,8 +22,20 @@ pub(super) struct Door {
 /// A resolved series.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeriesRef {
-    id: u32,
-    forecast: bool,
+    pub id: u32,
+    pub forecast: bool,
+}
+
+impl SeriesRef {
+    /// Number of the shard that holds its samples.
+    pub fn shard(self) -> usize {
+        self.id as usize % SHARDS
+    }
+
+    /// Where it stands in its shard.
+    pub fn slot(self) -> usize {
+        self.id as usize / SHARDS
+    }
 }
 
 #[derive(Debug)]
@@ -123,14 +135,14 @@ fn count(report: &mut IngestReport, refusals: &mut Refusals, appended: Appended,
 
 /// Which sample times are believed, Unix milliseconds.
 #[derive(Clone, Copy)]
-struct Times {
+pub(super) struct Times {
     oldest: i64,
     newest: i64,
     newest_forecast: i64,
 }
 
 impl Times {
-    fn around(received: UnixNano, options: &HeadOptions) -> Times {
+    pub fn around(received: UnixNano, options: &HeadOptions) -> Times {
         let now = (received / 1_000_000) as i64;
         Times {
             oldest: now - options.past_max.as_millis() as i64,
@@ -139,7 +151,7 @@ impl Times {
         }
     }
 
-    fn check(&self, time_ms: i64, forecast: bool) -> Result<(), Refusal> {
+    pub fn check(&self, time_ms: i64, forecast: bool) -> Result<(), Refusal> {
         let newest = if forecast { self.newest_forecast } else { self.newest };
         if time_ms > newest {
             Err(Refusal::TooNew)
@@ -207,25 +219,11 @@ impl Sink for Entering<'_> {
     type Series = SeriesRef;
 
     fn series(&mut self, _: &(), labels: &[(&str, &str)]) -> Result<SeriesRef, Refusal> {
-        let forecasts = &self.head.options.forecast_labels;
-        let forecast = labels.iter().any(|(name, _)| forecasts.iter().any(|f| f == name));
-        Ok(SeriesRef { id: self.head.series_id(labels)?, forecast })
+        self.head.series_ref(labels)
     }
 
     fn family(&mut self, family: Family<'_>) {
-        let known = self.head.families.read().get(family.name).is_some_and(|known| {
-            known.kind == family.kind && known.unit == family.unit && known.help == family.help
-        });
-        let mut families = match known {
-            true => return,
-            false => self.head.families.write(),
-        };
-        // As many families as series are possible; the same bound holds for both.
-        if families.len() < self.head.options.limits.series_max {
-            self.head.aliases.write().add(family.plain, family.name);
-            let (unit, help) = (family.unit.to_owned(), family.help.to_owned());
-            families.insert(family.name.to_owned(), FamilyInfo { kind: family.kind, unit, help });
-        }
+        self.head.describe(family);
     }
 
     fn sample(&mut self, series: &SeriesRef, stamp: Stamp, value: f64) {

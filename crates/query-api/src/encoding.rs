@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+//! gzip, in and out.
+
+use basics::{Error, Result};
+
+/// Inflates `body` to at most `bytes_max` bytes.
+///
+/// # Errors
+/// [`basics::Kind::Invalid`] when it is no gzip or larger.
+pub fn gunzip(body: &[u8], bytes_max: usize) -> Result<Vec<u8>> {
+    // The last four bytes tell the size; they may lie, but only about how much is set aside here.
+    let told = body.last_chunk::<4>().map_or(0, |tail| u32::from_le_bytes(*tail) as usize);
+    let mut out = vec![0; told.clamp(1, bytes_max)];
+    let length = libdeflater::Decompressor::new()
+        .gzip_decompress(body, &mut out)
+        .map_err(|e| Error::invalid(format!("cannot inflate the body: {e}")))?;
+    out.truncate(length);
+    Ok(out)
+}
