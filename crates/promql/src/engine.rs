@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Runs queries: limits, cancellation, and the final shape of the answer.
 //!
-//! A query is evaluated step-vectorised: each node of its tree yields, for all series at once, one
-//! column over all steps, and each selector is read from the source once. Memory is bounded by
+//! A query is evaluated step-vectorised: each node of its tree yields a column over all steps for
+//! each series. Aggregations take the columns of selectors and of functions above them one at a
+//! time, so that they hold groups times steps, not series times steps. Memory is bounded by
 //! [`Limits`]; time by the deadline in [`Context`]. On error nothing is returned but the error.
 
 use std::fmt;
@@ -11,11 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::ast::ValueType;
-use crate::eval::Evaluation;
-use crate::notes::Notes;
+use crate::eval::{Evaluation, Profile, order};
 use crate::parse::{ParseError, parse};
 use crate::source::SeriesSource;
-use crate::value::{MatrixEntry, Point, QueryResult, QueryValue, VectorEntry};
+use crate::value::{Explain, MatrixEntry, Point, QueryResult, QueryValue, VectorEntry};
 
 /// Bounds of one query.
 #[derive(Clone, Debug)]
@@ -32,6 +32,9 @@ pub struct Limits {
     pub lookback_ms: i64,
     /// Step of a subquery that names none. Default 1 minute, Prometheus' evaluation interval.
     pub subquery_step_ms: i64,
+    /// Most threads of one query; more than one only over a million samples or more. Default: as
+    /// many as the machine runs at once, at most 8.
+    pub threads_max: usize,
 }
 
 impl Default for Limits {
@@ -43,6 +46,7 @@ impl Default for Limits {
             timeout: Duration::from_secs(120),
             lookback_ms: 300_000,
             subquery_step_ms: 60_000,
+            threads_max: std::thread::available_parallelism().map_or(1, |n| n.get().min(8)),
         }
     }
 }
@@ -168,20 +172,7 @@ impl Engine {
         time_ms: i64,
         context: &Context,
     ) -> Result<QueryResult, QueryError> {
-        let expr = parse(query)?;
-        check_time(time_ms)?;
-        let bounds = Bounds { start: time_ms, end: time_ms, step: 0 };
-        let grid = Grid { start: time_ms, step: 1, count: 1 };
-        let mut run = Evaluation::new(source, self, bounds, self.watch(context));
-        let value = match expr.value_type() {
-            ValueType::Matrix => QueryValue::Matrix(run.matrix_at(&expr, grid)?),
-            ValueType::String => QueryValue::String(run.string(&expr)?),
-            ValueType::Scalar => QueryValue::Scalar(run.scalar(&expr, grid)?[0]),
-            ValueType::Vector | ValueType::None => {
-                QueryValue::Vector(as_vector(run.result(&expr, grid)?))
-            }
-        };
-        Ok(finish(value, run.notes, query))
+        self.run(source, query, (time_ms, time_ms), 0, context, false).map(|(result, _)| result)
     }
 
     /// Evaluates `query` at every step of `start_ms..=end_ms`.
@@ -197,21 +188,83 @@ impl Engine {
         step_ms: i64,
         context: &Context,
     ) -> Result<QueryResult, QueryError> {
-        let expr = parse(query)?;
-        if !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector) {
-            return Err(QueryError::Execution(format!(
-                "invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
-                expr.value_type()
-            )));
-        }
         if step_ms <= 0 || end_ms < start_ms {
+            // The text comes first: whoever wrote neither right is told about it.
+            parse(query)?;
             let message = "zero or negative query resolution step widths are not accepted, and \
                            the end must not be before the start";
             return Err(QueryError::Execution(message.into()));
         }
-        check_time(start_ms)?;
-        check_time(end_ms)?;
-        let count = usize::try_from((end_ms - start_ms) / step_ms).unwrap_or(usize::MAX - 1) + 1;
+        self.run(source, query, (start_ms, end_ms), step_ms, context, false)
+            .map(|(result, _)| result)
+    }
+
+    /// Evaluates `query` as [`Self::range`] does (`step_ms` of 0: at `start_ms`, as
+    /// [`Self::instant`]) and tells what each of its nodes took.
+    ///
+    /// # Errors
+    /// As theirs.
+    pub fn explain(
+        &self,
+        source: &dyn SeriesSource,
+        query: &str,
+        (start_ms, end_ms): (i64, i64),
+        step_ms: i64,
+        context: &Context,
+    ) -> Result<(QueryResult, Explain), QueryError> {
+        let end_ms = if step_ms > 0 { end_ms.max(start_ms) } else { start_ms };
+        let step_ms = step_ms.max(0);
+        let (result, tree) = self.run(source, query, (start_ms, end_ms), step_ms, context, true)?;
+        Ok((result, tree.unwrap_or_default()))
+    }
+
+    /// `step` of 0: an instant query.
+    fn run(
+        &self,
+        source: &dyn SeriesSource,
+        query: &str,
+        (start, end): (i64, i64),
+        step: i64,
+        context: &Context,
+        explain: bool,
+    ) -> Result<(QueryResult, Option<Explain>), QueryError> {
+        let expr = parse(query)?;
+        let kind = expr.value_type();
+        if step > 0 && !matches!(kind, ValueType::Scalar | ValueType::Vector) {
+            return Err(QueryError::Execution(format!(
+                "invalid expression type \"{kind}\" for range query, must be Scalar or instant \
+                 Vector",
+            )));
+        }
+        check_time(start)?;
+        check_time(end)?;
+        let grid = self.grid((start, end), step)?;
+        let bounds = Bounds { start, end, step };
+        let mut run = Evaluation::new(source, self, bounds, self.watch(context));
+        run.profile = explain.then(Profile::default);
+        let value = match kind {
+            _ if step > 0 => {
+                let mut matrix = run.result(&expr, grid)?;
+                matrix.sort_by(|a, b| order(&a.labels, &b.labels));
+                QueryValue::Matrix(matrix)
+            }
+            ValueType::Matrix => QueryValue::Matrix(run.matrix_at(&expr, grid)?),
+            ValueType::String => QueryValue::String(run.string(&expr)?),
+            ValueType::Scalar => QueryValue::Scalar(run.scalar(&expr, grid)?[0]),
+            ValueType::Vector | ValueType::None => {
+                QueryValue::Vector(as_vector(run.result(&expr, grid)?))
+            }
+        };
+        let tree = run.profile.and_then(Profile::into_tree);
+        let (warnings, infos) = run.notes.render(query);
+        Ok((QueryResult { value, warnings, infos, stats: run.stats }, tree))
+    }
+
+    fn grid(&self, (start, end): (i64, i64), step: i64) -> Result<Grid, QueryError> {
+        if step == 0 {
+            return Ok(Grid { start, step: 1, count: 1 });
+        }
+        let count = usize::try_from((end - start) / step).unwrap_or(usize::MAX - 1) + 1;
         if count > self.limits.steps_max {
             return Err(QueryError::TooMuch(format!(
                 "exceeded maximum resolution of {} points per timeseries. Try decreasing the \
@@ -219,12 +272,7 @@ impl Engine {
                 self.limits.steps_max
             )));
         }
-        let bounds = Bounds { start: start_ms, end: end_ms, step: step_ms };
-        let grid = Grid { start: start_ms, step: step_ms, count };
-        let mut run = Evaluation::new(source, self, bounds, self.watch(context));
-        let mut matrix = run.result(&expr, grid)?;
-        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(finish(QueryValue::Matrix(matrix), run.notes, query))
+        Ok(Grid { start, step, count })
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -241,16 +289,11 @@ impl Engine {
     }
 }
 
-fn finish(value: QueryValue, notes: Notes, query: &str) -> QueryResult {
-    let (warnings, infos) = notes.render(query);
-    QueryResult { value, warnings, infos }
-}
-
 fn as_vector(matrix: Vec<MatrixEntry>) -> Vec<VectorEntry> {
     matrix
         .into_iter()
         .filter_map(|MatrixEntry { labels, points }| {
-            let Point { sample, .. } = points.into_iter().next()?;
+            let Point { sample, .. } = points.first()?;
             Some(VectorEntry { labels, sample })
         })
         .collect()

@@ -26,5 +26,9 @@ pub use ast::{Expr, ValueType};
 pub use engine::{Context, Engine, Limits, QueryError};
 pub use histogram::FloatHistogram;
 pub use parse::{ParseError, parse};
-pub use source::{Hints, HistogramSample, Select, Series, SeriesSource};
-pub use value::{MatrixEntry, Point, QueryResult, QueryValue, Sample, VectorEntry};
+pub use source::{
+    Buffer, Hints, HistogramSample, Samples, Select, Selection, Series, SeriesSource,
+};
+pub use value::{
+    Explain, MatrixEntry, Point, Points, QueryResult, QueryValue, Sample, Stats, VectorEntry,
+};

@@ -27,6 +27,12 @@ impl Notes {
         push(&mut self.infos, span, text.into());
     }
 
+    /// Takes over what another part of the query noted.
+    pub(crate) fn append(&mut self, other: Notes) {
+        other.warnings.into_iter().for_each(|(text, span)| push(&mut self.warnings, span, text));
+        other.infos.into_iter().for_each(|(text, span)| push(&mut self.infos, span, text));
+    }
+
     /// The notes as the API shows them: `PromQL warning: text (line:column)`.
     pub(crate) fn render(self, query: &str) -> (Vec<String>, Vec<String>) {
         let render = |list: Vec<(String, Span)>, kind: &str| {

@@ -59,12 +59,111 @@ pub struct HistogramSample {
     pub histogram: Arc<FloatHistogram>,
 }
 
+/// Where a selection puts what it has to decode; reused from series to series.
+#[derive(Clone, Debug, Default)]
+pub struct Buffer {
+    /// Sample values.
+    pub values: Vec<f64>,
+    /// When each value started counting.
+    pub start_times_ms: Vec<i64>,
+    /// Native histograms.
+    pub histograms: Vec<HistogramSample>,
+}
+
+/// The samples of one series, lent by a selection or by the buffer that it filled. The fields mean
+/// what those of [`Series`] mean.
+#[derive(Clone, Debug)]
+pub struct Samples<'a> {
+    /// Sample times. Series that share one list should share one `Arc`: what a query works out
+    /// from times alone is worked out once for each.
+    pub timestamps_ms: Arc<[i64]>,
+    /// Sample values.
+    pub values: &'a [f64],
+    /// When each value started counting; may be empty.
+    pub start_times_ms: &'a [i64],
+    /// Native histograms.
+    pub histograms: &'a [HistogramSample],
+}
+
+/// What a selector found: series whose samples are read one at a time, when they are needed. So a
+/// query over many series need not hold their samples together. A `Vec<Series>` is one.
+///
+/// Series are numbered from 0, each label set is there once, and their order is free (ascending
+/// labels save a sort). Several threads may read different series at once; a series may be read
+/// more than once.
+pub trait Selection: Send + Sync {
+    /// How many series there are.
+    fn len(&self) -> usize;
+
+    /// True when there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Labels of a series.
+    fn labels(&self, at: usize) -> &Labels;
+
+    /// About how many samples reading a series gives.
+    fn samples(&self, at: usize) -> usize;
+
+    /// Samples in memory as long as the selection lives, which count against the query's limit.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// The samples of a series in the range that was asked for. What it has to decode it puts into
+    /// `buffer`, over what was there before.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from reading; the query fails with it.
+    fn read<'a>(&'a self, at: usize, buffer: &'a mut Buffer) -> basics::Result<Samples<'a>>;
+}
+
+impl Selection for Vec<Series> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    fn labels(&self, at: usize) -> &Labels {
+        &self[at].labels
+    }
+
+    fn samples(&self, at: usize) -> usize {
+        self[at].values.len() + self[at].histograms.len()
+    }
+
+    fn held(&self) -> usize {
+        (0..self.as_slice().len()).map(|at| self.samples(at)).sum()
+    }
+
+    fn read<'a>(&'a self, at: usize, _: &'a mut Buffer) -> basics::Result<Samples<'a>> {
+        let series = &self[at];
+        Ok(Samples {
+            timestamps_ms: Arc::clone(&series.timestamps_ms),
+            values: &series.values,
+            start_times_ms: &series.start_times_ms,
+            histograms: &series.histograms,
+        })
+    }
+}
+
 /// A store that answers selections. It knows nothing of PromQL.
+///
+/// [`Self::select`] is enough; a source that can read series one by one gives [`Self::open`], too.
+/// The evaluator asks once per selector of a query.
 pub trait SeriesSource: Send + Sync {
     /// Series that satisfy all matchers and have a sample in the range, in any order, each label
-    /// set once. The evaluator asks once per selector of a query.
+    /// set once.
     ///
     /// # Errors
     /// Whatever keeps the source from answering; the query fails with it.
     fn select(&self, select: &Select<'_>) -> basics::Result<Vec<Series>>;
+
+    /// The same series, to be read when needed. A series may turn out to have no sample.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    fn open<'a>(&'a self, select: &Select<'_>) -> basics::Result<Box<dyn Selection + 'a>> {
+        Ok(Box::new(self.select(select)?))
+    }
 }

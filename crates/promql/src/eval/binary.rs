@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::column::{Cell, Column, Columns, Value, merge_equal, same_labelset};
-use super::{Evaluated, Evaluation, Outcome, failed, is_metric_label};
+use super::{Evaluated, Evaluation, Outcome, Sink, failed, is_metric_label};
 use crate::ast::*;
 use crate::engine::{Grid, QueryError};
 use crate::histogram::Combined;
@@ -24,7 +24,7 @@ struct Answer {
     keep: bool,
 }
 
-impl Evaluation<'_> {
+impl<'a> Evaluation<'a> {
     /// A chain such as `a + b + c` is a tree as deep as it is long: its left spine is walked in a
     /// loop, so that the stack does not grow with it.
     pub(super) fn binary(
@@ -79,7 +79,6 @@ impl Evaluation<'_> {
                 self.matched(expr, b, &left, &right, grid.count)?
             }
         };
-        self.charge(columns.len() * grid.count)?;
         Ok(Outcome::Vector(columns))
     }
 
@@ -92,21 +91,59 @@ impl Evaluation<'_> {
         scalar_left: bool,
     ) -> Vec<Column> {
         for column in &mut columns {
-            column.drop_name |= !b.op.is_comparison() && !b.op.is_trim() || b.return_bool;
-            column.map(|step, cell| {
-                let scalar = Cell::Float(scalars[step]);
-                let (left, right) = if scalar_left { (scalar, cell) } else { (cell, scalar) };
-                let answer = self.operate(expr, b, left, right)?;
-                match b.op.is_comparison() {
-                    true if b.return_bool => Some(truth(answer.keep)),
-                    // The vector's own value stays, whichever side it is on.
-                    true => answer.keep.then(|| cell.to_value()),
-                    false => Some(answer.value),
-                }
-            });
+            self.column_with_scalar((expr, b), column, scalars, scalar_left);
         }
         super::prune(&mut columns);
         columns
+    }
+
+    /// A vector with a scalar, the vector's columns one at a time.
+    pub(super) fn stream_with_scalar(
+        &mut self,
+        expr: &Expr,
+        b: &Binary,
+        grid: Grid,
+        sink: &mut Sink<'_, 'a>,
+    ) -> Evaluated<()> {
+        let scalar_left = b.left.value_type() == ValueType::Scalar;
+        let (scalar, vector) = if scalar_left { (&b.left, &b.right) } else { (&b.right, &b.left) };
+        let track = self.track_resets && !b.op.is_trim();
+        self.tracking_resets(track, |this| {
+            let scalars = this.scalar(scalar, grid)?;
+            this.stream(vector, grid, &mut |this, column| {
+                this.column_with_scalar((expr, b), column, &scalars, scalar_left);
+                if column.is_empty() { Ok(()) } else { sink(this, column) }
+            })
+        })
+    }
+
+    fn column_with_scalar(
+        &mut self,
+        (expr, b): (&Expr, &Binary),
+        column: &mut Column,
+        scalars: &[f64],
+        scalar_left: bool,
+    ) {
+        let arithmetic = !b.op.is_comparison() && !b.op.is_trim();
+        column.drop_name |= arithmetic || b.return_bool;
+        if arithmetic && column.plain().is_some() {
+            column.map_floats(|step, value| match scalar_left {
+                true => b.op.apply(scalars[step], value),
+                false => b.op.apply(value, scalars[step]),
+            });
+            return;
+        }
+        column.map(|step, cell| {
+            let scalar = Cell::Float(scalars[step]);
+            let (left, right) = if scalar_left { (scalar, cell) } else { (cell, scalar) };
+            let answer = self.operate(expr, b, left, right)?;
+            match b.op.is_comparison() {
+                true if b.return_bool => Some(truth(answer.keep)),
+                // The vector's own value stays, whichever side it is on.
+                true => answer.keep.then(|| cell.to_value()),
+                false => Some(answer.value),
+            }
+        });
     }
 
     /// The operator on two samples; none, with a note, where it makes no sense.

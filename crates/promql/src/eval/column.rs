@@ -10,13 +10,15 @@ use std::sync::Arc;
 use basics::labels::Labels;
 use hashbrown::HashMap;
 
-use crate::engine::QueryError;
+use super::labels;
+use crate::engine::{Grid, QueryError};
 use crate::histogram::FloatHistogram;
 use crate::number::{STALE_BITS, stale};
+use crate::value::Points;
 
 type Histogram = Arc<FloatHistogram>;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Column {
     pub labels: Labels,
     /// The metric name goes away when the query is done.
@@ -67,6 +69,23 @@ impl Column {
 
     pub(crate) fn of_floats(labels: Labels, drop_name: bool, floats: Vec<f64>) -> Self {
         Column { labels, drop_name, floats, histograms: None }
+    }
+
+    /// Starts anew with these labels; the caller fills in one number per step.
+    pub(crate) fn begin(&mut self, labels: Labels, drop_name: bool) -> &mut Vec<f64> {
+        (self.labels, self.drop_name, self.histograms) = (labels, drop_name, None);
+        self.floats.clear();
+        &mut self.floats
+    }
+
+    /// Starts anew with these labels and no sample.
+    pub(crate) fn clear_all(&mut self, labels: Labels, drop_name: bool, steps: usize) {
+        self.begin(labels, drop_name).resize(steps, stale());
+    }
+
+    /// The samples as points at the steps of `grid`.
+    pub(crate) fn into_points(self, grid: Grid) -> (Labels, Points) {
+        (self.labels, Points::of_column(grid, self.floats, self.histograms))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -195,7 +214,7 @@ impl Columns {
     pub(crate) fn finish(mut self) -> Vec<Column> {
         prune(&mut self.list);
         // Sums depend on the order of what is added: it must not depend on the steps asked for.
-        self.list.sort_by(|a, b| a.labels.cmp(&b.labels));
+        self.list.sort_by(|a, b| labels::order(&a.labels, &b.labels));
         self.list
     }
 }

@@ -5,15 +5,15 @@
 //! edge is interpolated between its neighbours. Neighbours are looked for within the lookback.
 //! Source: Prometheus proposal PROM-52 "Extended range selectors".
 
-use super::column::{Column, Value, prune};
-use super::range::{Kernel, RangeSeries, Window};
+use super::column::{Column, Value};
+use super::range::{Kernel, Window};
 use super::rate::{note_reconciled, warn_kind};
-use super::select::without_markers;
-use super::{Evaluated, Evaluation};
+use super::scan::{RangeSeries, Tools};
+use super::{Evaluated, Evaluation, Sink};
 use crate::ast::*;
 use crate::engine::Grid;
 use crate::histogram::{Combined, FloatHistogram, ResetHint};
-use crate::notes::{MIXED_FLOATS_HISTOGRAMS, MIXED_SCHEMAS, for_metric};
+use crate::notes::{MIXED_FLOATS_HISTOGRAMS, MIXED_SCHEMAS, Notes, for_metric};
 use crate::source::HistogramSample;
 
 /// Samples of a window and its neighbourhood, and which of them matter.
@@ -74,9 +74,12 @@ pub(super) fn anchored_start(w: &Window<'_>) -> Option<(usize, usize)> {
 pub(super) fn change(k: &mut Kernel<'_>, counter: bool, per_second: bool) -> Option<Value> {
     let w = k.window;
     let after = if w.edges == Edges::Smoothed { w.lookback_ms } else { 0 };
-    let near = |t: i64| t > w.start - w.lookback_ms && t <= w.end + after;
-    let any_float = w.series.times.iter().any(|t| near(*t));
-    let any_hist = w.series.histograms.iter().any(|h| near(h.timestamp_ms));
+    let any = |len: usize, time: &dyn Fn(usize) -> i64| {
+        let from = first_where(0, len, |i| time(i) > w.start - w.lookback_ms);
+        from < len && time(from) <= w.end + after
+    };
+    let any_float = any(w.series.times.len(), &|i| w.series.times[i]);
+    let any_hist = any(w.series.histograms.len(), &|i| w.series.histograms[i].timestamp_ms);
     match (any_float, any_hist) {
         (true, true) => {
             k.notes.warn(k.span, for_metric(MIXED_FLOATS_HISTOGRAMS, w.name()));
@@ -240,68 +243,74 @@ fn resets<'a>(
     lost
 }
 
-impl Evaluation<'_> {
+impl<'a> Evaluation<'a> {
     /// `selector smoothed`: at each step the value between the samples around it.
     pub(super) fn smoothed_instants(
         &mut self,
         selector: &VectorSelector,
         span: Span,
         grid: Grid,
-    ) -> Evaluated<Vec<Column>> {
+        sink: &mut Sink<'_, 'a>,
+    ) -> Evaluated<()> {
         let shift = self.shift(selector.at, &selector.offset)?;
         let lookback = self.limits.lookback_ms;
         let fetched = self.instant_series(selector, grid, shift, "", lookback)?;
-        let mut columns = vec![];
-        for series in fetched.into_iter().map(without_markers) {
-            let mut column = Column::empty(series.labels.clone(), false, grid.count);
+        let job = |series: &RangeSeries<'_>, tools: &mut Tools, out: &mut Column| {
+            out.clear_all(series.labels.clone(), false, grid.count);
             for (step, time) in grid.times().enumerate() {
-                if let Some(value) = self.smooth(&series, shift.apply(time), lookback, span) {
-                    column.set(step, value);
+                let notes = &mut tools.notes;
+                if let Some(value) = smooth(series, shift.apply(time), lookback, span, notes) {
+                    out.set(step, value);
                 }
             }
-            columns.push(column);
-        }
-        prune(&mut columns);
-        Ok(columns)
-    }
-
-    fn smooth(&mut self, s: &RangeSeries, time: i64, lookback: i64, span: Span) -> Option<Value> {
-        let near = |len: usize, at: &dyn Fn(usize) -> i64| {
-            let from = first_where(0, len, |i| at(i) > time - lookback);
-            let next = first_where(from, len, |i| at(i) > time);
-            let to = first_where(next, len, |i| at(i) > time + lookback);
-            (from, next, to)
+            Ok(())
         };
-        let floats = near(s.times.len(), &|i| s.times[i]);
-        let hists = near(s.histograms.len(), &|i| s.histograms[i].timestamp_ms);
-        let name = s.labels.name();
-        if floats.0 < floats.2 && hists.0 < hists.2 {
-            self.notes.warn(span, for_metric(MIXED_FLOATS_HISTOGRAMS, name));
-            return None;
-        }
-        if floats.0 < floats.1 {
-            let before = floats.1 - 1;
-            if floats.1 == floats.2 || s.times[before] == time {
-                return Some(s.values[before].into());
-            }
-            let point = |i: usize| (s.times[i], s.values[i]);
-            return Some(between(point(before), point(floats.1), time, false).into());
-        }
-        if hists.0 < hists.1 {
-            let before = &s.histograms[hists.1 - 1];
-            if hists.1 == hists.2 || before.timestamp_ms == time {
-                return Some(Value::Hist(before.histogram.clone()));
-            }
-            let next = &s.histograms[hists.1];
-            let counter = before.histogram.hint != ResetHint::Gauge;
-            let alike = before.histogram.is_custom() == next.histogram.is_custom();
-            let between = || histogram_between(before, next, time, counter);
-            let found = if alike { between() } else { None };
-            if found.is_none() {
-                self.notes.warn(span, for_metric(MIXED_SCHEMAS, name));
-            }
-            return found.map(|(histogram, _)| histogram.into());
-        }
-        None
+        self.scan(&fetched, grid, self.stripped(), &job, sink)
     }
+}
+
+fn smooth(
+    s: &RangeSeries<'_>,
+    time: i64,
+    lookback: i64,
+    span: Span,
+    notes: &mut Notes,
+) -> Option<Value> {
+    let near = |len: usize, at: &dyn Fn(usize) -> i64| {
+        let from = first_where(0, len, |i| at(i) > time - lookback);
+        let next = first_where(from, len, |i| at(i) > time);
+        let to = first_where(next, len, |i| at(i) > time + lookback);
+        (from, next, to)
+    };
+    let floats = near(s.times.len(), &|i| s.times[i]);
+    let hists = near(s.histograms.len(), &|i| s.histograms[i].timestamp_ms);
+    let name = s.labels.name();
+    if floats.0 < floats.2 && hists.0 < hists.2 {
+        notes.warn(span, for_metric(MIXED_FLOATS_HISTOGRAMS, name));
+        return None;
+    }
+    if floats.0 < floats.1 {
+        let before = floats.1 - 1;
+        if floats.1 == floats.2 || s.times[before] == time {
+            return Some(s.values[before].into());
+        }
+        let point = |i: usize| (s.times[i], s.values[i]);
+        return Some(between(point(before), point(floats.1), time, false).into());
+    }
+    if hists.0 < hists.1 {
+        let before = &s.histograms[hists.1 - 1];
+        if hists.1 == hists.2 || before.timestamp_ms == time {
+            return Some(Value::Hist(before.histogram.clone()));
+        }
+        let next = &s.histograms[hists.1];
+        let counter = before.histogram.hint != ResetHint::Gauge;
+        let alike = before.histogram.is_custom() == next.histogram.is_custom();
+        let between = || histogram_between(before, next, time, counter);
+        let found = if alike { between() } else { None };
+        if found.is_none() {
+            notes.warn(span, for_metric(MIXED_SCHEMAS, name));
+        }
+        return found.map(|(histogram, _)| histogram.into());
+    }
+    None
 }

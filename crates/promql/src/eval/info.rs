@@ -8,6 +8,7 @@ use basics::labels::{Labels, METRIC_NAME, MatchOp, Matcher};
 use hashbrown::{HashMap, HashSet};
 
 use super::column::{Column, Columns};
+use super::scan::RangeSeries;
 use super::select::{Found, Newest};
 use super::{Evaluated, Evaluation, failed};
 use crate::ast::*;
@@ -73,7 +74,7 @@ impl Evaluation<'_> {
         let series = self.info_series(&wanted, &times)?;
         let identities: Vec<Labels> = series.iter().map(|s| identity(&s.labels)).collect();
         let mut readers: Vec<Newest<'_>> =
-            series.iter().map(|s| Newest::new(s, self.limits.lookback_ms)).collect();
+            series.iter().map(|s| Newest::new(&as_job(s), self.limits.lookback_ms)).collect();
         let base_identities: Vec<Option<Labels>> = base
             .iter()
             .map(|c| (!wanted.is_info(&c.labels)).then(|| identity(&c.labels)))
@@ -122,7 +123,9 @@ impl Evaluation<'_> {
             edges: Edges::Plain,
         };
         let hints = Hints { function: "info", ..Hints::default() };
-        self.fetch(&selector, (first - self.limits.lookback_ms + 1, *last), hints)
+        let range = (first - self.limits.lookback_ms + 1, *last);
+        let fetched = self.fetch(&selector, range, hints)?;
+        self.read_all(&fetched)
     }
 
     /// When the first selector below reads its samples at a step.
@@ -151,6 +154,17 @@ impl Evaluation<'_> {
             ExprKind::Unary { expr, .. } | ExprKind::Paren(expr) => self.read_time(expr, time)?,
             ExprKind::Number { .. } | ExprKind::String(_) => None,
         })
+    }
+}
+
+fn as_job(series: &Series) -> RangeSeries<'_> {
+    RangeSeries {
+        labels: &series.labels,
+        drop_name: false,
+        times: &series.timestamps_ms,
+        values: &series.values,
+        starts: &series.start_times_ms,
+        histograms: &series.histograms,
     }
 }
 

@@ -2,6 +2,7 @@
 //! Functions of labels: `label_replace`, `label_join`, `absent`, `sort_by_label`.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use basics::labels::{Labels, METRIC_NAME, MatchOp, Matcher};
 use hashbrown::HashMap;
@@ -109,6 +110,21 @@ pub(super) fn absence(arg: &Expr, present: &[bool]) -> Column {
     let labels = Labels::new(known.map(|(name, (_, value))| (name, value)));
     let values = present.iter().map(|p| if *p { stale() } else { 1.0 }).collect();
     Column::of_floats(labels, false, values)
+}
+
+/// The order of label sets; strings that are one string are not compared.
+pub(crate) fn order(a: &Labels, b: &Labels) -> Ordering {
+    let text = |x: &Arc<str>, y: &Arc<str>| match Arc::ptr_eq(x, y) {
+        true => Ordering::Equal,
+        false => x.cmp(y),
+    };
+    for (x, y) in a.pairs().iter().zip(b.pairs()) {
+        let order = text(&x.0, &y.0).then_with(|| text(&x.1, &y.1));
+        if order.is_ne() {
+            return order;
+        }
+    }
+    a.len().cmp(&b.len())
 }
 
 /// Order of label values with runs of digits compared as numbers: `4m5` before `4m600`.

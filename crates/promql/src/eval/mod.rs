@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The evaluator: a tree and a grid of steps to columns.
 //!
-//! [`Evaluation::eval`] dispatches on the node; the work is in the submodules: `select` reads
-//! series, `range` walks windows, `rate` and `over_time` compute in one window, `binary`,
-//! `aggregate`, `vector`, `labels`, `dates`, `buckets` and `info` work on columns.
+//! Selectors and what is done series by series above them [`Evaluation::stream`] their columns to
+//! whoever takes them; [`Evaluation::eval`] gathers columns where all are needed at once. `scan`
+//! goes through series, `select` and `range` say what becomes of each, by `plain` kernels over a
+//! `plan` or (`rate`, `over_time`) window by window; `binary`, `aggregate`, `vector`, `labels`,
+//! `dates`, `buckets` and `info` work on columns. `profile` tells what each node took.
 
 mod aggregate;
 mod binary;
@@ -14,10 +16,16 @@ mod edges;
 mod info;
 mod labels;
 mod over_time;
+mod plain;
+mod plan;
+mod profile;
 mod range;
 mod rate;
+mod scan;
 mod select;
 mod vector;
+
+use std::sync::Arc;
 
 use basics::labels::{Labels, METRIC_NAME};
 use hashbrown::HashMap;
@@ -26,9 +34,12 @@ use crate::ast::*;
 use crate::engine::{Bounds, Engine, Grid, Limits, QueryError, TIME_MAX_MS, Watch};
 use crate::functions::Function;
 use crate::notes::Notes;
-use crate::source::{Series, SeriesSource};
-use crate::value::{MatrixEntry, Point, Sample};
-use column::{Cell, Column, merge_equal, prune};
+use crate::source::SeriesSource;
+use crate::value::{MatrixEntry, Stats};
+use column::{Cell, Column, Value, merge_equal, prune};
+pub(crate) use labels::order;
+pub(crate) use profile::Profile;
+use scan::Fetched;
 
 /// What a node yields over all steps.
 enum Outcome {
@@ -38,18 +49,27 @@ enum Outcome {
 
 pub(crate) type Evaluated<T> = Result<T, QueryError>;
 
+/// Takes columns one at a time; may take the samples out of each.
+type Sink<'s, 'a> = dyn FnMut(&mut Evaluation<'a>, &mut Column) -> Evaluated<()> + 's;
+
 pub(crate) struct Evaluation<'a> {
     source: &'a dyn SeriesSource,
     limits: &'a Limits,
     bounds: Bounds,
     watch: Watch,
-    samples: usize,
-    /// What was read already, so that a selector written twice is read once. Clones share samples.
-    fetched: HashMap<String, Vec<Series>>,
+    /// Samples of columns that are held.
+    held: usize,
+    /// Samples that selections hold until the end.
+    pinned: usize,
+    /// What was opened already, so that a selector written twice is opened once.
+    fetched: HashMap<String, Arc<Fetched<'a>>>,
     /// Set where only counts and sums of histograms matter: there, as upstream, conflicting
     /// resets are found by comparing neighbours.
     track_resets: bool,
     pub(crate) notes: Notes,
+    pub(crate) stats: Stats,
+    /// Set when the query is to be explained.
+    pub(crate) profile: Option<Profile>,
 }
 
 /// Labels that describe a metric as such; they go when its meaning changes.
@@ -72,11 +92,19 @@ impl<'a> Evaluation<'a> {
         bounds: Bounds,
         watch: Watch,
     ) -> Self {
-        let limits = engine.limits();
-        let notes = Notes::default();
-        let (samples, fetched) = (0, HashMap::new());
-        let track_resets = false;
-        Evaluation { source, limits, bounds, watch, samples, fetched, track_resets, notes }
+        Evaluation {
+            source,
+            limits: engine.limits(),
+            bounds,
+            watch,
+            held: 0,
+            pinned: 0,
+            fetched: HashMap::new(),
+            track_resets: false,
+            notes: Notes::default(),
+            stats: Stats::default(),
+            profile: None,
+        }
     }
 
     /// Runs a part of the evaluation with reset tracking on or off.
@@ -94,22 +122,15 @@ impl<'a> Evaluation<'a> {
             Outcome::Vector(columns) => finish_names(columns)?,
         };
         let entry = |column: Column| {
-            let points = (0..column.len()).filter_map(|step| {
-                let sample = match column.get(step)? {
-                    Cell::Float(value) => Sample::Float(value),
-                    Cell::Hist(value) => Sample::Histogram(value.clone()),
-                };
-                Some(Point { timestamp_ms: grid.at(step), sample })
-            });
-            MatrixEntry { points: points.collect(), labels: column.labels }
+            let (labels, points) = column.into_points(grid);
+            MatrixEntry { labels, points }
         };
-        Ok(columns.into_iter().map(entry).filter(|e| !e.points.is_empty()).collect())
+        Ok(columns.into_iter().filter(|c| !c.is_empty()).map(entry).collect())
     }
 
     /// A range vector as the answer of an instant query.
     pub(crate) fn matrix_at(&mut self, expr: &Expr, grid: Grid) -> Evaluated<Vec<MatrixEntry>> {
-        let input = self.windows(expr, grid, "")?;
-        let mut out = input.points_at(grid.start);
+        let mut out = self.window_points(expr, grid)?;
         out.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(out)
     }
@@ -136,42 +157,122 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Counts samples that are held, and looks whether to stop.
+    /// Counts samples that are held until the node they are made for is done, and looks whether to
+    /// stop.
     fn charge(&mut self, samples: usize) -> Evaluated<()> {
-        self.samples = self.samples.saturating_add(samples);
-        if self.samples > self.limits.samples_max {
-            return Err(QueryError::TooMuch(
-                "query processing would load too many samples into memory in query execution"
-                    .into(),
-            ));
-        }
+        self.held = self.held.saturating_add(samples);
+        self.check_held(0)?;
         self.watch.check()
+    }
+
+    /// Counts samples that are held until the query is done.
+    fn pin(&mut self, samples: usize) -> Evaluated<()> {
+        self.pinned = self.pinned.saturating_add(samples);
+        self.check_held(0)?;
+        self.watch.check()
+    }
+
+    /// Whether so many more samples may be held for a while.
+    fn check_held(&mut self, more: usize) -> Evaluated<()> {
+        let held = self.held.saturating_add(self.pinned).saturating_add(more);
+        self.stats.samples_peak = self.stats.samples_peak.max(held);
+        if held > self.limits.samples_max {
+            return Err(QueryError::TooMuch(format!(
+                "query processing would load too many samples into memory in query execution: \
+                 more than {}",
+                self.limits.samples_max
+            )));
+        }
+        Ok(())
     }
 
     fn eval(&mut self, expr: &Expr, grid: Grid) -> Evaluated<Outcome> {
         self.watch.check()?;
-        if grid.count > 1 && is_fixed(expr) {
-            return self.eval_once(expr, grid);
+        let before = self.held;
+        let entered = self.enter(expr);
+        let outcome = match grid.count > 1 && is_fixed(expr) {
+            true => self.eval_once(expr, grid),
+            false => self.node(expr, grid),
+        }?;
+        let columns = match &outcome {
+            Outcome::Scalar(_) => 1,
+            Outcome::Vector(columns) => columns.len(),
+        };
+        self.leave(entered, columns);
+        // What the node was made from is gone.
+        self.held = before;
+        self.charge(columns * grid.count)?;
+        Ok(outcome)
+    }
+
+    /// Gives the columns of an instant vector one at a time; those of selectors and of functions of
+    /// them without holding them all.
+    fn stream(&mut self, expr: &Expr, grid: Grid, sink: &mut Sink<'_, 'a>) -> Evaluated<()> {
+        if !streams(expr) || (grid.count > 1 && is_fixed(expr)) {
+            let columns = self.vector(expr, grid)?;
+            return columns.into_iter().try_for_each(|mut column| sink(self, &mut column));
+        }
+        let Some(entered) = self.enter(expr) else { return self.streamed(expr, grid, sink) };
+        let (mut columns, mut elsewhere) = (0, std::time::Duration::ZERO);
+        self.streamed(expr, grid, &mut |this, column| {
+            columns += 1;
+            let begin = std::time::Instant::now();
+            let taken = sink(this, column);
+            elsewhere += begin.elapsed();
+            taken
+        })?;
+        self.leave(Some(entered.without(elsewhere)), columns);
+        Ok(())
+    }
+
+    /// [`Self::stream`] for what [`streams`].
+    fn streamed(&mut self, expr: &Expr, grid: Grid, sink: &mut Sink<'_, 'a>) -> Evaluated<()> {
+        match &expr.kind {
+            ExprKind::Paren(inner) => self.stream(inner, grid, sink),
+            ExprKind::Vector(selector) if selector.edges == Edges::Smoothed => {
+                self.smoothed_instants(selector, expr.span, grid, sink)
+            }
+            ExprKind::Vector(selector) => self.instants(selector, grid, sink),
+            ExprKind::Unary { negative, expr } => self.stream(expr, grid, &mut |this, column| {
+                if *negative {
+                    negate(column);
+                }
+                sink(this, column)
+            }),
+            ExprKind::Binary(binary) => self.stream_with_scalar(expr, binary, grid, sink),
+            ExprKind::Call { function, args } if takes_matrix(function) => {
+                self.range_call(function, args, grid, sink)
+            }
+            ExprKind::Call { function, args } => self.stream_math(function, args, grid, sink),
+            _ => failed("unexpected expression"),
+        }
+    }
+
+    fn node(&mut self, expr: &Expr, grid: Grid) -> Evaluated<Outcome> {
+        if streams(expr) {
+            let mut columns = vec![];
+            self.streamed(expr, grid, &mut |this, column| {
+                columns.push(std::mem::take(column));
+                this.charge(grid.count)
+            })?;
+            return Ok(Outcome::Vector(columns));
         }
         let columns = match &expr.kind {
             ExprKind::Number { value, .. } => {
-                self.charge(grid.count)?;
                 return Ok(Outcome::Scalar(vec![*value; grid.count]));
             }
             ExprKind::Paren(inner) => return self.eval(inner, grid),
-            ExprKind::Vector(selector) if selector.edges == Edges::Smoothed => {
-                self.smoothed_instants(selector, expr.span, grid)?
-            }
-            ExprKind::Vector(selector) => self.instants(selector, grid)?,
             ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, grid)?,
             ExprKind::Binary(binary) => return self.binary(expr, binary, grid),
             ExprKind::Unary { negative, expr } => return self.unary(*negative, expr, grid),
             ExprKind::Call { function, args } => return self.call(expr, function, args, grid),
-            ExprKind::String(_) | ExprKind::Matrix { .. } | ExprKind::Subquery(_) => {
+            ExprKind::Vector(_)
+            | ExprKind::String(_)
+            | ExprKind::Matrix { .. }
+            | ExprKind::Subquery(_) => {
                 return failed("unexpected string or range vector");
             }
         };
-        self.charge(columns.len() * grid.count)?;
         Ok(Outcome::Vector(columns))
     }
 
@@ -181,7 +282,6 @@ impl<'a> Evaluation<'a> {
         Ok(match self.eval(expr, once)? {
             Outcome::Scalar(values) => Outcome::Scalar(vec![values[0]; grid.count]),
             Outcome::Vector(columns) => {
-                self.charge(columns.len() * grid.count)?;
                 let spread = |column: Column| {
                     let mut out =
                         Column::empty(column.labels.clone(), column.drop_name, grid.count);
@@ -203,15 +303,7 @@ impl<'a> Evaluation<'a> {
         Ok(match outcome {
             Outcome::Scalar(values) => Outcome::Scalar(values.iter().map(|v| -v).collect()),
             Outcome::Vector(mut columns) => {
-                for column in &mut columns {
-                    column.drop_name = true;
-                    column.map(|_, cell| {
-                        Some(match cell {
-                            Cell::Float(value) => (-value).into(),
-                            Cell::Hist(histogram) => histogram.scaled(-1.0).into(),
-                        })
-                    });
-                }
+                columns.iter_mut().for_each(negate);
                 Outcome::Vector(columns)
             }
         })
@@ -247,13 +339,8 @@ impl<'a> Evaluation<'a> {
             }
             _ => {}
         }
-        let mut columns = if function.params.contains(&ValueType::Matrix) {
-            self.range_call(function, args, grid)?
-        } else {
-            self.vector_call(expr, function, args, grid)?
-        };
+        let mut columns = self.vector_call(expr, function, args, grid)?;
         prune(&mut columns);
-        self.charge(columns.len() * grid.count)?;
         Ok(Outcome::Vector(columns))
     }
 
@@ -296,6 +383,43 @@ impl<'a> Evaluation<'a> {
             At::End => self.bounds.end,
         }
     }
+}
+
+/// True for what makes its columns series by series: selectors, and functions of one series above
+/// them.
+fn streams(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Vector(_) => true,
+        ExprKind::Paren(inner) | ExprKind::Unary { expr: inner, .. } => streams(inner),
+        ExprKind::Call { function, .. } if takes_matrix(function) => true,
+        ExprKind::Call { function, args } => {
+            vector::math(function.name).is_some() && streams(&args[0])
+        }
+        // A chain of operators is walked in a loop instead.
+        ExprKind::Binary(b) => match (&b.left.kind, &b.right.kind) {
+            (ExprKind::Binary(_), _) | (_, ExprKind::Binary(_)) => false,
+            _ => match (b.left.value_type(), b.right.value_type()) {
+                (ValueType::Scalar, ValueType::Vector) => streams(&b.right),
+                (ValueType::Vector, ValueType::Scalar) => streams(&b.left),
+                _ => false,
+            },
+        },
+        _ => false,
+    }
+}
+
+fn takes_matrix(function: &Function) -> bool {
+    function.params.contains(&ValueType::Matrix)
+}
+
+fn negate(column: &mut Column) {
+    column.drop_name = true;
+    column.map(|_, cell| {
+        Some(match cell {
+            Cell::Float(value) => Value::Float(-value),
+            Cell::Hist(histogram) => histogram.scaled(-1.0).into(),
+        })
+    });
 }
 
 /// Drops the names that were marked and joins what became equal.

@@ -117,7 +117,7 @@ pub(super) fn present(k: &mut Kernel<'_>) -> Kernelled {
 }
 
 /// The extreme value and the index of its last (min, max) occurrence; NaN loses to any number.
-fn extreme(values: &[f64], better: impl Fn(f64, f64) -> bool) -> (f64, usize) {
+pub(super) fn extreme(values: &[f64], better: impl Fn(f64, f64) -> bool) -> (f64, usize) {
     let (mut best, mut at) = (values[0], 0);
     for (i, value) in values.iter().enumerate() {
         if better(*value, best) || best.is_nan() {

@@ -1,62 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Windows: for each series and step the samples in `(end - range, end]`, given to a kernel.
 
-use std::sync::Arc;
-
-use basics::labels::Labels;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::column::{Cell, Column, Value};
-use super::select::Shift;
-use super::{Evaluated, Evaluation, failed, over_time, rate};
+use super::plain::{Plain, plain};
+use super::plan::{Bounds, Geometry, Slide, View};
+use super::rate::change_of;
+use super::scan::{Fetched, RangeSeries, Tools};
+use super::{Evaluated, Evaluation, Sink, failed, over_time, rate};
 use crate::ast::*;
 use crate::engine::Grid;
 use crate::functions::Function;
 use crate::histogram::{FloatHistogram, ResetHint};
 use crate::notes::Notes;
-use crate::source::HistogramSample;
+use crate::source::{Hints, HistogramSample};
 use crate::value::{MatrixEntry, Point, Sample};
-
-/// One series without staleness markers.
-pub(super) struct RangeSeries {
-    pub labels: Labels,
-    pub drop_name: bool,
-    pub times: Arc<[i64]>,
-    pub values: Arc<[f64]>,
-    /// Start times aligned with `times`, or empty.
-    pub starts: Arc<[i64]>,
-    pub histograms: Arc<[HistogramSample]>,
-}
-
-impl RangeSeries {
-    /// True for numbers alone, with unknown start times.
-    fn is_plain(&self) -> bool {
-        self.histograms.is_empty() && self.starts.is_empty()
-    }
-
-    pub(super) fn from_column(column: &Column, grid: Grid) -> Self {
-        let (mut times, mut values, mut histograms) = (vec![], vec![], vec![]);
-        for (step, time) in grid.times().enumerate() {
-            match column.get(step) {
-                Some(Cell::Float(value)) => {
-                    times.push(time);
-                    values.push(value);
-                }
-                Some(Cell::Hist(histogram)) => {
-                    histograms.push(subquery_sample(time, histogram));
-                }
-                None => {}
-            }
-        }
-        RangeSeries {
-            labels: column.labels.clone(),
-            drop_name: column.drop_name,
-            times: times.into(),
-            values: values.into(),
-            starts: Arc::new([]),
-            histograms: histograms.into(),
-        }
-    }
-}
 
 /// A subquery skips samples, so what a hint says about the one before no longer holds.
 fn subquery_sample(timestamp_ms: i64, histogram: &Arc<FloatHistogram>) -> HistogramSample {
@@ -67,11 +26,53 @@ fn subquery_sample(timestamp_ms: i64, histogram: &Arc<FloatHistogram>) -> Histog
     HistogramSample { timestamp_ms, start_time_ms: 0, histogram }
 }
 
-/// All series of a range vector and where their windows lie.
-pub(super) struct RangeInput {
-    pub series: Vec<RangeSeries>,
-    pub range_ms: i64,
-    pub shift: Shift,
+/// The samples of a subquery's column; its times are shared with the column before if alike.
+#[derive(Default)]
+struct Inner {
+    times: Arc<[i64]>,
+    steps: Vec<i64>,
+    values: Vec<f64>,
+    histograms: Vec<HistogramSample>,
+}
+
+impl Inner {
+    fn fill(&mut self, column: &Column, grid: Grid) {
+        self.steps.clear();
+        self.values.clear();
+        self.histograms.clear();
+        for (step, time) in grid.times().enumerate() {
+            match column.get(step) {
+                Some(Cell::Float(value)) => {
+                    self.steps.push(time);
+                    self.values.push(value);
+                }
+                Some(Cell::Hist(histogram)) => {
+                    self.histograms.push(subquery_sample(time, histogram));
+                }
+                None => {}
+            }
+        }
+        if *self.times != *self.steps {
+            self.times = self.steps.as_slice().into();
+        }
+    }
+
+    fn series<'s>(&'s self, column: &'s Column) -> RangeSeries<'s> {
+        RangeSeries {
+            labels: &column.labels,
+            drop_name: column.drop_name,
+            times: &self.times,
+            values: &self.values,
+            starts: &[],
+            histograms: &self.histograms,
+        }
+    }
+}
+
+/// Where the windows of a range vector lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Windows {
+    pub geometry: Geometry,
     pub edges: Edges,
     pub lookback_ms: i64,
 }
@@ -79,7 +80,7 @@ pub(super) struct RangeInput {
 /// One series' samples in one window. Index ranges point into the series, so that a kernel may
 /// look at the neighbours outside.
 pub(super) struct Window<'a> {
-    pub series: &'a RangeSeries,
+    pub series: &'a RangeSeries<'a>,
     /// Samples inside: `series.times[floats.0..floats.1]`.
     pub floats: (usize, usize),
     /// Histograms inside.
@@ -121,135 +122,174 @@ impl<'a> Window<'a> {
     }
 }
 
-impl RangeInput {
-    /// The window of a step; `floats` are its numbers, from a [`Plan`].
-    fn window(
+impl Windows {
+    /// The window of a step.
+    fn window<'w>(
         &self,
-        at: usize,
-        step_time: i64,
-        floats: (usize, usize),
+        series: &'w RangeSeries<'w>,
+        step: usize,
+        (from, to): Bounds,
         slide: &mut Slide,
-    ) -> Window<'_> {
-        let series = &self.series[at];
-        let end = self.shift.apply(step_time);
-        let start = end - self.range_ms;
+    ) -> Window<'w> {
+        let (start, end) = self.geometry.edges(step);
         let hists = match series.histograms.is_empty() {
             true => (0, 0),
             false => {
                 slide.to(series.histograms.len(), start, end, |i| series.histograms[i].timestamp_ms)
             }
         };
+        let (step_time, floats) = (self.geometry.grid.at(step), (from as usize, to as usize));
         let (edges, lookback_ms) = (self.edges, self.lookback_ms);
         Window { series, floats, hists, start, end, step_time, edges, lookback_ms }
     }
-
-    /// The samples of the one window at `time`.
-    pub(super) fn points_at(&self, time: i64) -> Vec<MatrixEntry> {
-        let mut plan = Plan::new(self, Grid { start: time, step: 1, count: 1 });
-        let entry = |at: usize| {
-            plan.fit(&self.series[at].times);
-            let window = self.window(at, time, plan.bounds[0], &mut Slide::default());
-            let floats = window.times().iter().zip(window.values());
-            let mut points: Vec<Point> = floats
-                .map(|(t, v)| Point { timestamp_ms: *t, sample: Sample::Float(*v) })
-                .chain(window.histograms().iter().map(|h| Point {
-                    timestamp_ms: h.timestamp_ms,
-                    sample: Sample::Histogram(Arc::clone(&h.histogram)),
-                }))
-                .collect();
-            points.sort_by_key(|p| p.timestamp_ms);
-            MatrixEntry { labels: window.series.labels.clone(), points }
-        };
-        (0..self.series.len()).map(entry).filter(|e| !e.points.is_empty()).collect()
-    }
 }
 
-/// Where the windows lie in a list of times. Series that share their list share the plan.
-pub(super) struct Plan {
-    grid: Grid,
-    shift: Shift,
-    range_ms: i64,
-    times: Option<Arc<[i64]>>,
-    /// For each step the samples inside: first index, one past the last.
-    pub bounds: Vec<(usize, usize)>,
+/// A function of a range vector with its scalar arguments.
+struct RangeCall<'c> {
+    kernel: KernelFn,
+    plain: Option<Plain>,
+    params: &'c [Vec<f64>],
+    span: Span,
+    keeps_name: bool,
 }
 
-impl Plan {
-    pub(super) fn new(input: &RangeInput, grid: Grid) -> Self {
-        let (shift, range_ms) = (input.shift, input.range_ms);
-        Plan { grid, shift, range_ms, times: None, bounds: vec![] }
-    }
-
-    /// Plans for these times; true when that changed anything.
-    pub(super) fn fit(&mut self, times: &Arc<[i64]>) -> bool {
-        if self.times.as_ref().is_some_and(|known| same_times(known, times)) {
-            return false;
+impl RangeCall<'_> {
+    fn column(
+        &self,
+        windows: &Windows,
+        series: &RangeSeries<'_>,
+        tools: &mut Tools,
+        out: &mut Column,
+    ) -> Evaluated<()> {
+        let geometry = &windows.geometry;
+        let drop_name = series.drop_name || !self.keeps_name;
+        let plan = tools.plans.of(geometry, series.times);
+        let whole = series.is_plain() && windows.edges == Edges::Plain;
+        if let Some(plain) = self.plain.filter(|_| whole) {
+            if plain.wants_counter() && !series.values.is_empty() {
+                rate::note_non_counter(&mut tools.notes, self.span, series.labels);
+            }
+            let floats = out.begin(series.labels.clone(), drop_name);
+            floats.reserve(geometry.grid.count);
+            plain.run(series.values, series.times, plan, floats);
+            return Ok(());
         }
-        self.times = Some(Arc::clone(times));
+        out.clear_all(series.labels.clone(), drop_name, geometry.grid.count);
         let mut slide = Slide::default();
-        let (shift, range_ms) = (self.shift, self.range_ms);
-        self.bounds.clear();
-        self.bounds.extend(self.grid.times().map(|step_time| {
-            let end = shift.apply(step_time);
-            slide.to(times.len(), end - range_ms, end, |i| times[i])
-        }));
-        true
-    }
-
-    /// The window's exclusive left and inclusive right edge at a step.
-    pub(super) fn edges(&self, step: usize) -> (i64, i64) {
-        let end = self.shift.apply(self.grid.at(step));
-        (end - self.range_ms, end)
-    }
-
-    pub(super) fn range_seconds(&self) -> f64 {
-        self.range_ms as f64 / 1000.0
-    }
-}
-
-/// True for one list, or two alike: comparing costs far less than planning.
-pub(super) fn same_times(a: &Arc<[i64]>, b: &Arc<[i64]>) -> bool {
-    Arc::ptr_eq(a, b) || a == b
-}
-
-/// Two indexes that move forward over sorted times.
-#[derive(Default)]
-struct Slide(usize, usize);
-
-impl Slide {
-    fn to(
-        &mut self,
-        len: usize,
-        start: i64,
-        end: i64,
-        time: impl Fn(usize) -> i64,
-    ) -> (usize, usize) {
-        while self.0 < len && time(self.0) <= start {
-            self.0 += 1;
+        for (step, bounds) in plan.bounds.iter().copied().enumerate() {
+            if step % STEPS_BETWEEN_CHECKS == 0 {
+                tools.watch.check()?;
+            }
+            let window = windows.window(series, step, bounds, &mut slide);
+            let mut call = Kernel {
+                window: &window,
+                params: self.params,
+                step,
+                span: self.span,
+                notes: &mut tools.notes,
+                scratch: &mut tools.scratch,
+            };
+            if let Some(value) = (self.kernel)(&mut call)? {
+                out.set(step, value);
+            }
         }
-        self.1 = self.1.max(self.0);
-        while self.1 < len && time(self.1) <= end {
-            self.1 += 1;
-        }
-        (self.0, self.1)
+        Ok(())
     }
 }
 
-impl Evaluation<'_> {
-    /// The windows of a range vector expression.
-    pub(super) fn windows(
+/// Makes the column of one series of a range vector.
+type RangeJob<'j> =
+    dyn Fn(&Windows, &RangeSeries<'_>, &mut Tools, &mut Column) -> Evaluated<()> + Sync + 'j;
+
+impl<'a> Evaluation<'a> {
+    /// Runs `job` over the series of a range vector expression, whose staleness markers are taken
+    /// out; gives `sink` the columns that have a sample.
+    fn over_windows(
         &mut self,
-        expr: &Expr,
+        (expr, function): (&Expr, &str),
         grid: Grid,
-        function: &str,
-    ) -> Evaluated<RangeInput> {
+        job: &RangeJob<'_>,
+        sink: &mut Sink<'_, 'a>,
+    ) -> Evaluated<()> {
         match &expr.unwrap_parens().kind {
             ExprKind::Matrix { selector, range } => {
-                self.selector_windows(selector, range, grid, function)
+                let (windows, fetched) = self.selector_windows(selector, range, grid, function)?;
+                let job = |series: &RangeSeries<'_>, tools: &mut Tools, out: &mut Column| {
+                    job(&windows, series, tools, out)
+                };
+                self.scan(&fetched, grid, self.stripped(), &job, sink)
             }
-            ExprKind::Subquery(subquery) => self.subquery_windows(subquery, grid),
+            ExprKind::Subquery(subquery) => {
+                let (windows, inner) = self.subquery_windows(subquery, grid, function)?;
+                if inner.count == 0 {
+                    return Ok(());
+                }
+                let mut tools = Tools::new(self.watch.clone());
+                let (mut samples, mut out) = (Inner::default(), Column::default());
+                let each = &mut |this: &mut Evaluation<'a>, column: &mut Column| {
+                    samples.fill(column, inner);
+                    std::mem::swap(&mut this.notes, &mut tools.notes);
+                    let made = job(&windows, &samples.series(column), &mut tools, &mut out);
+                    std::mem::swap(&mut this.notes, &mut tools.notes);
+                    made?;
+                    if out.is_empty() { Ok(()) } else { sink(this, &mut out) }
+                };
+                self.check_held(inner.count)?;
+                self.tracking_resets(false, |this| this.stream(&subquery.expr, inner, each))
+            }
             _ => failed("expected a range vector"),
         }
+    }
+
+    /// What the windows of `selector[range]` need.
+    fn selector_windows(
+        &mut self,
+        selector: &VectorSelector,
+        range: &DurationExpr,
+        grid: Grid,
+        function: &str,
+    ) -> Evaluated<(Windows, Arc<Fetched<'a>>)> {
+        let range_ms = self.positive_ms(range)?;
+        let shift = self.shift(selector.at, &selector.offset)?;
+        let (first, last) = (shift.apply(grid.start), shift.apply(grid.end()));
+        let lookback_ms = self.limits.lookback_ms;
+        // Samples outside the window that the edges may need.
+        let (before, after) = match selector.edges {
+            Edges::Plain => (0, 0),
+            Edges::Anchored => (lookback_ms, 0),
+            Edges::Smoothed => (lookback_ms, lookback_ms),
+        };
+        let step_ms = if grid.count > 1 { grid.step } else { 0 };
+        let hints = Hints { function, step_ms, range_ms, ..Hints::default() };
+        let wanted = (first - range_ms - before + 1, last + after);
+        let fetched = self.fetch(selector, wanted, hints)?;
+        let change = change_of(function).filter(|_| selector.edges == Edges::Plain);
+        let geometry = Geometry { grid, shift, view: View::Window(range_ms), change };
+        Ok((Windows { geometry, edges: selector.edges, lookback_ms }, fetched))
+    }
+
+    /// The windows of a subquery, and the steps at which its expression is evaluated.
+    fn subquery_windows(
+        &mut self,
+        subquery: &Subquery,
+        grid: Grid,
+        function: &str,
+    ) -> Evaluated<(Windows, Grid)> {
+        let range_ms = self.positive_ms(&subquery.range)?;
+        let step = match &subquery.step {
+            Some(step) => self.positive_ms(step)?,
+            None => self.limits.subquery_step_ms.max(1),
+        };
+        let shift = self.shift(subquery.at, &subquery.offset)?;
+        let (first, last) = (shift.apply(grid.start), shift.apply(grid.end()));
+        // Inner steps are multiples of the step, whatever the query's start; windows are left-open.
+        let start = ((first - range_ms).div_euclid(step) + 1) * step;
+        let count = if last < start { 0 } else { ((last - start) / step) as usize + 1 };
+        let (view, change) = (View::Window(range_ms), change_of(function));
+        let geometry = Geometry { grid, shift, view, change };
+        let lookback_ms = self.limits.lookback_ms;
+        let windows = Windows { geometry, edges: Edges::Plain, lookback_ms };
+        Ok((windows, Grid { start, step, count }))
     }
 
     /// A function of a range vector.
@@ -258,7 +298,8 @@ impl Evaluation<'_> {
         function: &Function,
         args: &[Expr],
         grid: Grid,
-    ) -> Evaluated<Vec<Column>> {
+        sink: &mut Sink<'_, 'a>,
+    ) -> Evaluated<()> {
         let matrix = args.iter().position(|a| a.value_type() == ValueType::Matrix).unwrap_or(0);
         let mut params = vec![];
         for (index, arg) in args.iter().enumerate() {
@@ -266,74 +307,72 @@ impl Evaluation<'_> {
                 params.push(self.scalar(arg, grid)?);
             }
         }
-        let span = args[matrix].span;
         if function.name == "quantile_over_time" {
             self.warn_quantiles(&params[0], args[0].span);
         }
-        let input = self.windows(&args[matrix], grid, function.name)?;
+        let input = (&args[matrix], function.name);
         if function.name == "absent_over_time" {
-            return Ok(self.absent_over_time(&args[matrix], &input, grid));
+            let mut column = self.absent_over_time(input.0, grid)?;
+            return if column.is_empty() { Ok(()) } else { sink(self, &mut column) };
         }
-        let keeps_name = matches!(function.name, "first_over_time" | "last_over_time");
-        let (kernel, change) = (kernel(function.name)?, rate::change_of(function.name));
-        let mut columns = Vec::with_capacity(input.series.len());
-        let mut plan = Plan::new(&input, grid);
-        let mut stretches = vec![];
-        let mut scratch = vec![];
-        for (at, series) in input.series.iter().enumerate() {
-            self.watch.check()?;
-            let drop_name = series.drop_name || !keeps_name;
-            let planned_anew = plan.fit(&series.times);
-            if let Some(change) =
-                change.filter(|_| input.edges == Edges::Plain && series.is_plain())
-            {
-                if planned_anew || stretches.is_empty() {
-                    rate::plan_stretches(&plan, &series.times, change, &mut stretches);
-                }
-                let values = rate::plain_changes(series, &stretches, change);
-                if change.counter && !series.values.is_empty() {
-                    rate::note_non_counter(&mut self.notes, span, &series.labels);
-                }
-                columns.push(Column::of_floats(series.labels.clone(), drop_name, values));
-                continue;
-            }
-            let mut column = Column::empty(series.labels.clone(), drop_name, grid.count);
-            let mut slide = Slide::default();
-            for (step, time) in grid.times().enumerate() {
-                if step % STEPS_BETWEEN_CHECKS == 0 {
-                    self.watch.check()?;
-                }
-                let window = input.window(at, time, plan.bounds[step], &mut slide);
-                let mut call = Kernel {
-                    window: &window,
-                    params: &params,
-                    step,
-                    span,
-                    notes: &mut self.notes,
-                    scratch: &mut scratch,
-                };
-                if let Some(value) = kernel(&mut call)? {
-                    column.set(step, value);
-                }
-            }
-            columns.push(column);
-        }
-        Ok(columns)
+        let call = RangeCall {
+            kernel: kernel(function.name)?,
+            plain: plain(function.name),
+            params: &params,
+            span: args[matrix].span,
+            keeps_name: matches!(function.name, "first_over_time" | "last_over_time"),
+        };
+        let job = |windows: &Windows, series: &RangeSeries<'_>, tools: &mut Tools, out: &mut _| {
+            call.column(windows, series, tools, out)
+        };
+        self.over_windows(input, grid, &job, sink)
     }
 
-    fn absent_over_time(&self, arg: &Expr, input: &RangeInput, grid: Grid) -> Vec<Column> {
+    fn absent_over_time(&mut self, arg: &Expr, grid: Grid) -> Evaluated<Column> {
         let mut present = vec![false; grid.count];
-        let mut plan = Plan::new(input, grid);
-        for at in 0..input.series.len() {
-            plan.fit(&input.series[at].times);
-            let mut slide = Slide::default();
-            for (step, time) in grid.times().enumerate() {
-                let window = input.window(at, time, plan.bounds[step], &mut slide);
-                present[step] |=
-                    window.floats.0 < window.floats.1 || window.hists.0 < window.hists.1;
-            }
-        }
-        vec![super::labels::absence(arg, &present)]
+        let call = RangeCall {
+            kernel: over_time::present,
+            plain: plain("present_over_time"),
+            params: &[],
+            span: arg.span,
+            keeps_name: false,
+        };
+        let job = |windows: &Windows, series: &RangeSeries<'_>, tools: &mut Tools, out: &mut _| {
+            call.column(windows, series, tools, out)
+        };
+        self.over_windows((arg, "absent_over_time"), grid, &job, &mut |_, column| {
+            (0..grid.count).for_each(|step| present[step] |= column.has(step));
+            Ok(())
+        })?;
+        Ok(super::labels::absence(arg, &present))
+    }
+
+    /// The samples of a range vector's one window at each step of a grid with one step.
+    pub(super) fn window_points(&mut self, expr: &Expr, grid: Grid) -> Evaluated<Vec<MatrixEntry>> {
+        // Points do not fit into a column: they go past it.
+        let entries = Mutex::new(vec![]);
+        let job =
+            |windows: &Windows, series: &RangeSeries<'_>, tools: &mut Tools, _: &mut Column| {
+                let plan = tools.plans.of(&windows.geometry, series.times);
+                let window = windows.window(series, 0, plan.bounds[0], &mut Slide::default());
+                let floats = window.times().iter().zip(window.values());
+                let mut points: Vec<Point> = floats
+                    .map(|(t, v)| Point { timestamp_ms: *t, sample: Sample::Float(*v) })
+                    .chain(window.histograms().iter().map(|h| Point {
+                        timestamp_ms: h.timestamp_ms,
+                        sample: Sample::Histogram(Arc::clone(&h.histogram)),
+                    }))
+                    .collect();
+                points.sort_by_key(|p| p.timestamp_ms);
+                if !points.is_empty() {
+                    let entry =
+                        MatrixEntry { labels: series.labels.clone(), points: points.into() };
+                    entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+                }
+                Ok(())
+            };
+        self.over_windows((expr, ""), grid, &job, &mut |_, _| Ok(()))?;
+        Ok(entries.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

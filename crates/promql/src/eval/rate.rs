@@ -9,12 +9,11 @@
 use basics::labels::Labels;
 
 use super::column::Value;
-use super::range::{Kernel, Plan, RangeSeries, Window};
+use super::range::{Kernel, Window};
 use super::{Evaluated, edges};
 use crate::ast::{Edges, Span};
 use crate::histogram::{Combined, FloatHistogram, ResetHint};
 use crate::notes::{BOUNDS_RECONCILED, MIXED_FLOATS_HISTOGRAMS, MIXED_SCHEMAS, Notes, for_metric};
-use crate::number::stale;
 use crate::source::HistogramSample;
 
 type Kernelled = Evaluated<Option<Value>>;
@@ -58,10 +57,10 @@ pub(super) fn note_non_counter(notes: &mut Notes, span: Span, labels: &Labels) {
 }
 
 /// What `rate`, `increase` and `delta` differ in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Change {
     pub counter: bool,
-    per_second: bool,
+    pub per_second: bool,
 }
 
 /// The kind of change a function tells, if it is one of these.
@@ -73,90 +72,6 @@ pub(super) fn change_of(function: &str) -> Option<Change> {
         _ => return None,
     };
     Some(Change { counter, per_second })
-}
-
-/// What a window's times alone decide about its extrapolation.
-pub(super) struct Stretch {
-    /// First and last sample inside; equal when there are not two.
-    first: usize,
-    last: usize,
-    sampled: f64,
-    to_start: f64,
-    to_end: f64,
-    divisor: f64,
-    /// Of a series that does not come near zero.
-    factor: f64,
-}
-
-/// The stretches of every step, for series that share these times.
-pub(super) fn plan_stretches(plan: &Plan, times: &[i64], change: Change, out: &mut Vec<Stretch>) {
-    let divisor = if change.per_second { plan.range_seconds() } else { 1.0 };
-    out.clear();
-    out.extend(plan.bounds.iter().enumerate().map(|(step, (from, to))| {
-        if to - from < 2 {
-            let nothing = f64::NAN;
-            let (sampled, to_start, to_end) = (nothing, nothing, nothing);
-            return Stretch {
-                first: 0,
-                last: 0,
-                sampled,
-                to_start,
-                to_end,
-                divisor,
-                factor: nothing,
-            };
-        }
-        let seconds = |ms: i64| ms as f64 / 1000.0;
-        let (start, end) = plan.edges(step);
-        let (first, last) = (*from, to - 1);
-        let sampled = seconds(times[last] - times[first]);
-        let interval = sampled / (last - first) as f64;
-        let near = |gap: f64| if gap >= interval * 1.1 { interval / 2.0 } else { gap };
-        let to_start = near(seconds(times[first] - start));
-        let to_end = near(seconds(end - times[last]));
-        let factor = (sampled + to_start + to_end) / sampled / divisor;
-        Stretch { first, last, sampled, to_start, to_end, divisor, factor }
-    }));
-}
-
-/// The change in every window of a series of numbers.
-pub(super) fn plain_changes(
-    series: &RangeSeries,
-    stretches: &[Stretch],
-    change: Change,
-) -> Vec<f64> {
-    let values = &series.values[..];
-    let resets = if change.counter { resets_of(values) } else { vec![] };
-    let mut next_reset = 0;
-    let of = |s: &Stretch| {
-        if s.first == s.last {
-            return stale();
-        }
-        let first = values[s.first];
-        let mut difference = values[s.last] - first;
-        while resets.get(next_reset).is_some_and(|(at, _)| *at <= s.first) {
-            next_reset += 1;
-        }
-        let inside = resets[next_reset..].iter().take_while(|(at, _)| *at <= s.last);
-        difference += inside.map(|(_, lost)| lost).sum::<f64>();
-        // A counter's zero inside the stretch before the first sample ends the extrapolation.
-        let clamp = change.counter
-            && difference > 0.0
-            && first >= 0.0
-            && s.sampled * first < s.to_start * difference;
-        if !clamp {
-            return difference * s.factor;
-        }
-        let to_zero = s.sampled * (first / difference);
-        difference * ((s.sampled + to_zero + s.to_end) / s.sampled / s.divisor)
-    };
-    stretches.iter().map(of).collect()
-}
-
-/// Where a counter fell, and from which value.
-fn resets_of(values: &[f64]) -> Vec<(usize, f64)> {
-    let pairs = values.windows(2).enumerate();
-    pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(i, pair)| (i + 1, pair[0])).collect()
 }
 
 fn extrapolated(k: &mut Kernel<'_>, counter: bool, per_second: bool) -> Option<Value> {
@@ -171,7 +86,7 @@ fn extrapolated(k: &mut Kernel<'_>, counter: bool, per_second: bool) -> Option<V
     }
     if let [first, .., last] | [first @ last] = values {
         if counter {
-            note_non_counter(k.notes, k.span, &w.series.labels);
+            note_non_counter(k.notes, k.span, w.series.labels);
         }
         let mut change = last - first;
         if counter {
@@ -418,7 +333,7 @@ fn in_order<'a>(
 
 pub(super) fn irate(k: &mut Kernel<'_>) -> Kernelled {
     if !k.window.values().is_empty() {
-        note_non_counter(k.notes, k.span, &k.window.series.labels);
+        note_non_counter(k.notes, k.span, k.window.series.labels);
     }
     Ok(instant_change(k, true))
 }

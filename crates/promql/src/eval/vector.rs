@@ -5,13 +5,13 @@ use basics::labels::Labels;
 
 use super::column::{Cell, Column};
 use super::labels::{natural, text};
-use super::{Evaluated, Evaluation, dates, failed};
+use super::{Evaluated, Evaluation, Sink, dates, failed};
 use crate::ast::*;
 use crate::engine::Grid;
 use crate::functions::Function;
 use crate::number;
 
-impl Evaluation<'_> {
+impl<'a> Evaluation<'a> {
     pub(super) fn vector_call(
         &mut self,
         expr: &Expr,
@@ -49,6 +49,22 @@ impl Evaluation<'_> {
                 self.mapped(&args[0], grid, |_, value| math(value))
             }
         }
+    }
+
+    /// A function of single numbers, the columns one at a time.
+    pub(super) fn stream_math(
+        &mut self,
+        function: &Function,
+        args: &[Expr],
+        grid: Grid,
+        sink: &mut Sink<'_, 'a>,
+    ) -> Evaluated<()> {
+        let Some(math) = math(function.name) else { return failed("not a function of numbers") };
+        self.stream(&args[0], grid, &mut |this, column| {
+            column.drop_name = true;
+            column.map_floats(|_, value| math(value));
+            if column.is_empty() { Ok(()) } else { sink(this, column) }
+        })
     }
 
     /// Every number changed, histograms gone, name dropped.
@@ -173,7 +189,7 @@ pub(super) fn by_value(a: f64, b: f64, descending: bool) -> std::cmp::Ordering {
     }
 }
 
-fn math(name: &str) -> Option<fn(f64) -> f64> {
+pub(super) fn math(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
         "abs" => f64::abs,
         "acos" => f64::acos,

@@ -218,7 +218,7 @@ proptest! {
         if let Ok(result) = &result {
             let QueryValue::Matrix(matrix) = &result.value else { panic!("not a matrix") };
             for entry in matrix {
-                for point in &entry.points {
+                for point in entry.points.iter() {
                     let at = by_step.entry(point.timestamp_ms).or_default();
                     at.insert(entry.labels.to_string(), point.sample.clone());
                 }

@@ -62,7 +62,8 @@ pub fn value(eval: &Eval, got: &QueryValue) -> Result<(), String> {
                 .iter()
                 .map(|e| MatrixEntry {
                     labels: e.labels.clone(),
-                    points: vec![Point { timestamp_ms: eval.start, sample: e.sample.clone() }],
+                    points: vec![Point { timestamp_ms: eval.start, sample: e.sample.clone() }]
+                        .into(),
                 })
                 .collect();
             series(expect, &matrix, eval.start, 1)?;
@@ -93,7 +94,11 @@ pub fn series(expect: &Expect, got: &[MatrixEntry], start: i64, step: i64) -> Re
     if let Some(extra) =
         got.iter().find(|e| !expect.series.iter().any(|want| want.labels == e.labels))
     {
-        return Err(format!("unexpected series {} {}", extra.labels, show(&extra.points)));
+        return Err(format!(
+            "unexpected series {} {}",
+            extra.labels,
+            show(&extra.points.iter().collect::<Vec<_>>())
+        ));
     }
     for want in &expect.series {
         let points: Vec<(i64, &Item)> = want
@@ -103,17 +108,17 @@ pub fn series(expect: &Expect, got: &[MatrixEntry], start: i64, step: i64) -> Re
             .filter(|(_, item)| !matches!(item, Item::Blank))
             .map(|(i, item)| (start + step * i as i64, item))
             .collect();
-        let got: &[Point] = match by_labels.get(&want.labels) {
-            Some(entry) => &entry.points,
+        let got: Vec<Point> = match by_labels.get(&want.labels) {
+            Some(entry) => entry.points.iter().collect(),
             None if points.is_empty() => continue,
             None => return Err(format!("{} is missing", want.labels)),
         };
         let equal = points.len() == got.len()
-            && points.iter().zip(got).all(|((time, item), point)| {
+            && points.iter().zip(&got).all(|((time, item), point)| {
                 *time == point.timestamp_ms && same_sample(item, &point.sample)
             });
         if !equal {
-            return Err(format!("{} differs, got {}", want.labels, show(got)));
+            return Err(format!("{} differs, got {}", want.labels, show(&got)));
         }
     }
     Ok(())

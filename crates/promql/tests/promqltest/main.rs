@@ -148,12 +148,13 @@ fn again_as_range(
         return Err("as a range query: not a matrix".into());
     };
     for entry in &mut matrix {
-        entry.points.retain(|p| p.timestamp_ms == eval.start);
+        let at_time = entry.points.iter().filter(|p| p.timestamp_ms == eval.start);
+        entry.points = at_time.collect::<Vec<_>>().into();
     }
     matrix.retain(|e| !e.points.is_empty());
     if let QueryValue::Scalar(want) = instant {
-        return match matrix.first().map(|e| &e.points[0].sample) {
-            Some(promql::Sample::Float(got)) if compare::almost_equal(*want, *got) => Ok(()),
+        return match matrix.first().and_then(|e| e.points.first()).map(|p| p.sample) {
+            Some(promql::Sample::Float(got)) if compare::almost_equal(*want, got) => Ok(()),
             got => Err(format!("as a range query: {got:?}")),
         };
     }

@@ -77,7 +77,7 @@ fn series(out: &mut String, entry: &MatrixEntry) {
     answer::labels(out, &entry.labels);
     for (name, want_floats) in [("values", true), ("histograms", false)] {
         let mut count = 0;
-        for point in &entry.points {
+        for point in entry.points.iter() {
             if matches!(point.sample, Sample::Float(_)) != want_floats {
                 continue;
             }

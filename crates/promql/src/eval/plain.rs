@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Range functions of series that are numbers alone: from values and a plan to a whole column.
+//!
+//! What the functions mean is in `rate` and `over_time`, which take any samples, window by window;
+//! here the common ones do all windows of a series in one pass. Both must agree: `tests/it` checks.
+
+use super::plan::{Bounds, Plan, Stretch};
+use super::rate::Change;
+use crate::number::{Mean, Sum, stale};
+
+/// A function with a form for plain series.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Plain {
+    Change(Change),
+    /// `irate` (true) or `idelta`.
+    LastChange(bool),
+    Count,
+    Present,
+    First,
+    Last,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    Changes,
+    Resets,
+}
+
+/// The plain form of a function, if it has one.
+pub(super) fn plain(function: &str) -> Option<Plain> {
+    Some(match function {
+        "irate" => Plain::LastChange(true),
+        "idelta" => Plain::LastChange(false),
+        "count_over_time" => Plain::Count,
+        "present_over_time" => Plain::Present,
+        "first_over_time" => Plain::First,
+        "last_over_time" => Plain::Last,
+        "sum_over_time" => Plain::Sum,
+        "avg_over_time" => Plain::Avg,
+        "min_over_time" => Plain::Min,
+        "max_over_time" => Plain::Max,
+        "changes" => Plain::Changes,
+        "resets" => Plain::Resets,
+        _ => return super::rate::change_of(function).map(Plain::Change),
+    })
+}
+
+impl Plain {
+    /// True when it makes sense for counters only.
+    pub(super) fn wants_counter(self) -> bool {
+        matches!(self, Plain::Change(Change { counter: true, .. }) | Plain::LastChange(true))
+    }
+
+    /// Appends the function's value at each step, the staleness bits where there is none.
+    pub(super) fn run(self, values: &[f64], times: &[i64], plan: &Plan, out: &mut Vec<f64>) {
+        let each = |compute: &dyn Fn(&[f64]) -> f64, out: &mut Vec<f64>| {
+            out.extend(plan.bounds.iter().map(|bounds| match inside(values, *bounds) {
+                [] => stale(),
+                window => compute(window),
+            }));
+        };
+        match self {
+            Plain::Change(change) => changed(values, plan, change, out),
+            Plain::LastChange(counter) => last_changes(values, times, plan, counter, out),
+            Plain::Count => each(&|w| w.len() as f64, out),
+            Plain::Present => each(&|_| 1.0, out),
+            Plain::First => each(&|w| w[0], out),
+            Plain::Last => each(&|w| w[w.len() - 1], out),
+            Plain::Sum => sums(values, plan, out, |_, sum| sum.value()),
+            Plain::Avg => sums(values, plan, out, |window, sum| match sum.total.is_finite() {
+                true => sum.value() / window.len() as f64,
+                false => {
+                    let mut mean = Mean::of(window[0]);
+                    window[1..].iter().for_each(|v| mean.add(*v));
+                    mean.value()
+                }
+            }),
+            Plain::Min if !has_nan(values) => each(&|w| least(w, |a, b| a < b), out),
+            Plain::Max if !has_nan(values) => each(&|w| least(w, |a, b| a > b), out),
+            Plain::Min => each(&|w| super::over_time::extreme(w, |a, b| a < b).0, out),
+            Plain::Max => each(&|w| super::over_time::extreme(w, |a, b| a > b).0, out),
+            Plain::Changes => {
+                counts(values, plan, out, |a, b| a != b && !(a.is_nan() && b.is_nan()))
+            }
+            Plain::Resets => counts(values, plan, out, |a, b| b < a),
+        }
+    }
+}
+
+fn inside(values: &[f64], (from, to): Bounds) -> &[f64] {
+    &values[from as usize..to as usize]
+}
+
+/// True when a value is NaN, staleness markers included.
+pub(super) fn has_nan(values: &[f64]) -> bool {
+    // No early end inside a block: that lets the compiler test several at once.
+    values.chunks(256).any(|block| block.iter().fold(false, |any, v| any | v.is_nan()))
+}
+
+fn has_fall(values: &[f64]) -> bool {
+    let (before, now) = (values, values.get(1..).unwrap_or_default());
+    before.chunks(256).zip(now.chunks(256)).any(|(before, now)| {
+        before.iter().zip(now).fold(false, |any, (before, now)| any | (now < before))
+    })
+}
+
+fn changed(values: &[f64], plan: &Plan, change: Change, out: &mut Vec<f64>) {
+    let falls = if change.counter && has_fall(values) { falls(values) } else { vec![] };
+    let mut next = 0;
+    out.extend(plan.stretches.iter().zip(&plan.spans).map(|(s, span)| {
+        if s.first == s.last {
+            return stale();
+        }
+        let first = values[s.first as usize];
+        let mut difference = values[s.last as usize] - first;
+        if !falls.is_empty() {
+            while falls.get(next).is_some_and(|(at, _)| *at <= s.first) {
+                next += 1;
+            }
+            let inside = falls[next..].iter().take_while(|(at, _)| *at <= s.last);
+            difference += inside.map(|(_, lost)| lost).sum::<f64>();
+        }
+        stretched(first, difference, s, *span, change.counter, plan.divisor)
+    }));
+}
+
+#[inline]
+fn stretched(
+    first: f64,
+    difference: f64,
+    s: &Stretch,
+    (sampled, to_end): (f64, f64),
+    counter: bool,
+    divisor: f64,
+) -> f64 {
+    // A counter's zero inside the stretch before the first sample ends the extrapolation.
+    let began = counter && first < s.zero * difference && first >= 0.0;
+    if !began {
+        return difference * s.factor;
+    }
+    let to_zero = sampled * (first / difference);
+    difference * ((sampled + to_zero + to_end) / sampled / divisor)
+}
+
+/// Where a counter fell, and from which value.
+fn falls(values: &[f64]) -> Vec<(u32, f64)> {
+    let pairs = values.windows(2).enumerate();
+    pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(i, pair)| (i as u32 + 1, pair[0])).collect()
+}
+
+fn last_changes(values: &[f64], times: &[i64], plan: &Plan, counter: bool, out: &mut Vec<f64>) {
+    out.extend(plan.bounds.iter().map(|(from, to)| {
+        if to - from < 2 {
+            return stale();
+        }
+        let last = *to as usize - 1;
+        let (before, now) = (values[last - 1], values[last]);
+        let change = if counter && now < before { now } else { now - before };
+        match counter {
+            true => change / ((times[last] - times[last - 1]) as f64 / 1000.0),
+            false => change,
+        }
+    }));
+}
+
+/// The sum of each window. Neighbouring windows are mostly of one length: four at a time, for one
+/// alone would wait for each of its additions.
+fn sums(values: &[f64], plan: &Plan, out: &mut Vec<f64>, finish: impl Fn(&[f64], Sum) -> f64) {
+    let mut emit = |window: &[f64], sum: Sum| {
+        out.push(if window.is_empty() { stale() } else { finish(window, sum) });
+    };
+    for four in plan.bounds.chunks(4) {
+        if let [a, b, c, d] = four {
+            let windows = [a, b, c, d].map(|bounds| inside(values, *bounds));
+            let len = windows[0].len();
+            if windows.iter().all(|w| w.len() == len) {
+                let mut sums = [Sum::default(); 4];
+                for i in 0..len {
+                    for (sum, window) in sums.iter_mut().zip(&windows) {
+                        sum.add(window[i]);
+                    }
+                }
+                windows.iter().zip(sums).for_each(|(window, sum)| emit(window, sum));
+                continue;
+            }
+        }
+        for bounds in four {
+            let window = inside(values, *bounds);
+            let mut sum = Sum::default();
+            window.iter().for_each(|v| sum.add(*v));
+            emit(window, sum);
+        }
+    }
+}
+
+/// The extreme of a window without NaN.
+fn least(window: &[f64], better: impl Fn(f64, f64) -> bool) -> f64 {
+    let mut best = [window[0]; 4];
+    let mut blocks = window.chunks_exact(4);
+    for block in &mut blocks {
+        for (best, value) in best.iter_mut().zip(block) {
+            *best = if better(*value, *best) { *value } else { *best };
+        }
+    }
+    let rest = blocks.remainder().iter().chain(&best[1..]);
+    rest.fold(best[0], |best, value| if better(*value, best) { *value } else { best })
+}
+
+/// How many neighbours in each window satisfy a condition.
+fn counts(values: &[f64], plan: &Plan, out: &mut Vec<f64>, differ: impl Fn(f64, f64) -> bool) {
+    // How many do up to each place.
+    let mut total = 0u32;
+    let mut until = Vec::with_capacity(values.len());
+    until.extend(values.first().map(|_| 0));
+    until.extend(values.windows(2).map(|pair| {
+        total += u32::from(differ(pair[0], pair[1]));
+        total
+    }));
+    out.extend(plan.bounds.iter().map(|(from, to)| match from == to {
+        true => stale(),
+        false => f64::from(until[*to as usize - 1] - until[*from as usize]),
+    }));
+}
