@@ -3,11 +3,13 @@
 //!
 //! [`generate`] makes arbitrary messages of all signals from a seed, [`mutate`] breaks their
 //! bytes with knowledge of their structure, [`rebuild`] reads a payload through the views into
-//! prost structs, [`edits`] applies the same edits to bytes and to structs. The checks are
-//! functions of a seed, so that a failing one is repeated by its number. `FUZZ_ROUNDS` multiplies
+//! prost structs, [`edits`] applies the same edits to bytes and to structs. [`chunks`] does the
+//! store's chunks of samples. The checks are functions of a seed, so that a failing one is repeated
+//! by its number. `FUZZ_ROUNDS` multiplies
 //! how many seeds the tests try (default 1, a few seconds).
 
 pub mod check;
+pub mod chunks;
 pub mod edits;
 pub mod generate;
 pub mod mutate;

@@ -2,6 +2,7 @@
 //! The properties of `otlp-wire` over bounded numbers of seeds.
 
 use fuzz::check::{self, Mutant};
+use fuzz::chunks;
 use fuzz::rounds;
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceRequest as Logs,
@@ -93,4 +94,12 @@ fn broken_requests_are_refused_or_read_as_prost_reads_them() {
     }
     println!("admitted {}, refused {}, stricter than prost {}", seen[0], seen[1], seen[2]);
     assert!(seen.iter().all(|n| *n > 0), "mutants of each kind: {seen:?}");
+}
+
+#[test]
+fn chunks_come_back_and_broken_ones_are_safe() {
+    for seed in 0..rounds(2000) {
+        chunks::round_trips(seed);
+        chunks::broken_chunks_are_safe(seed);
+    }
 }
