@@ -61,15 +61,13 @@ impl Sum {
         Sum { total: value, lost: 0.0 }
     }
 
+    /// What rounding lost is found without a branch (Knuth's form), to the same bit.
+    #[inline]
     pub(crate) fn add(&mut self, value: f64) {
         let next = self.total + value;
-        if next.is_infinite() {
-            self.lost = 0.0;
-        } else if self.total.abs() >= value.abs() {
-            self.lost += (self.total - next) + value;
-        } else {
-            self.lost += (value - next) + self.total;
-        }
+        let taken = next - self.total;
+        let lost = (self.total - (next - taken)) + (value - taken);
+        self.lost = if next.is_infinite() { 0.0 } else { self.lost + lost };
         self.total = next;
     }
 
@@ -94,6 +92,11 @@ pub(crate) struct Mean {
 impl Mean {
     pub(crate) fn of(value: f64) -> Self {
         Mean { sum: Sum::of(value), count: 1.0, incremental: false }
+    }
+
+    /// The mean of `count` values whose sum did not overflow.
+    pub(crate) fn of_parts(sum: Sum, count: f64) -> Self {
+        Mean { sum, count, incremental: false }
     }
 
     pub(crate) fn add(&mut self, value: f64) {

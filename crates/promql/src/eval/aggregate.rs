@@ -1,50 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Aggregations: columns to one column per group, or to a choice of the columns themselves.
 //!
-//! Which group a series is in is worked out once. Running totals are one per group and step, so
-//! memory is groups times steps, however many series go in.
+//! Which group a series is in is worked out once per series. What is added up (`reduce`) and the
+//! `top` ones are taken column by column: memory is groups times steps, however many series go in.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use basics::labels::Labels;
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::column::{Cell, Column, Columns, Value, prune};
+use super::column::{Cell, Column, Columns, prune};
 use super::labels::label_name;
-use super::vector::by_value;
+use super::reduce::{Note, Running};
 use super::{Evaluated, Evaluation, failed, is_metric_label};
 use crate::ast::*;
 use crate::engine::Grid;
-use crate::histogram::{Combined, HistogramMean, HistogramSum};
 use crate::notes::{BOUNDS_RECONCILED, HINTS_CONFLICT, MIXED_FLOATS_HISTOGRAMS, MIXED_SCHEMAS};
-use crate::number::{self, Mean, Sum};
+use crate::number;
 
-/// Groups of columns: labels of each and the members' indexes, in order of appearance.
-struct Grouped {
+/// Tells which group a label set is in; no labels are made but those of a new group.
+pub(super) struct Groups<'e> {
+    /// Labels that `by` or `without` names, ascending.
+    names: Vec<&'e str>,
+    without: bool,
+    table: HashTable<usize>,
+    hasher: DefaultHashBuilder,
+    /// Labels of each group, in order of appearance.
     labels: Vec<Labels>,
-    drop_name: Vec<bool>,
-    members: Vec<Vec<usize>>,
 }
 
-fn grouped(columns: &[Column], a: &Aggregate) -> Grouped {
-    let mut index: HashMap<Labels, usize> = HashMap::new();
-    let mut out = Grouped { labels: vec![], drop_name: vec![], members: vec![] };
-    let named = |name: &str| a.grouping.iter().any(|l| l == name);
-    for (at, column) in columns.iter().enumerate() {
-        let labels = match a.without {
-            true => column.labels.without(|name| named(name) || is_metric_label(name)),
-            false => column.labels.without(|name| !named(name)),
-        };
-        let group = *index.entry(labels).or_insert_with_key(|labels| {
-            out.labels.push(labels.clone());
-            out.drop_name.push(false);
-            out.members.push(vec![]);
-            out.labels.len() - 1
-        });
-        out.drop_name[group] |= column.drop_name;
-        out.members[group].push(at);
+impl<'e> Groups<'e> {
+    pub(super) fn new(a: &'e Aggregate) -> Self {
+        let mut names: Vec<&str> = a.grouping.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        let (table, hasher) = (HashTable::new(), DefaultHashBuilder::default());
+        Groups { names, without: a.without, table, hasher, labels: vec![] }
     }
-    out
+
+    /// The group of these labels, and whether it is new.
+    pub(super) fn of(&mut self, labels: &Labels) -> (usize, bool) {
+        let Groups { names, without, table, hasher, labels: groups } = self;
+        let counts = |name: &str| match without {
+            true => names.binary_search(&name).is_err() && !is_metric_label(name),
+            false => names.binary_search(&name).is_ok(),
+        };
+        let hash = |labels: &Labels| {
+            let mut state = hasher.build_hasher();
+            labels.iter().filter(|(name, _)| counts(name)).for_each(|pair| pair.hash(&mut state));
+            state.finish()
+        };
+        let here = hash(labels);
+        let same = |group: &usize| {
+            groups[*group].iter().eq(labels.iter().filter(|(name, _)| counts(name)))
+        };
+        if let Some(group) = table.find(here, same) {
+            return (*group, false);
+        }
+        groups.push(labels.without(|name| !counts(name)));
+        let group = groups.len() - 1;
+        table.insert_unique(here, group, |group| hash(&groups[*group]));
+        (group, true)
+    }
+}
+
+/// Groups of columns: labels of each and the members' indexes, in order of appearance.
+pub(super) struct Grouped {
+    labels: Vec<Labels>,
+    drop_name: Vec<bool>,
+    pub members: Vec<Vec<usize>>,
+}
+
+pub(super) fn grouped(columns: &[Column], a: &Aggregate) -> Grouped {
+    let mut groups = Groups::new(a);
+    let (mut drop_name, mut members) = (vec![], vec![]);
+    for (at, column) in columns.iter().enumerate() {
+        let (group, new) = groups.of(&column.labels);
+        if new {
+            drop_name.push(false);
+            members.push(vec![]);
+        }
+        drop_name[group] |= column.drop_name;
+        members[group].push(at);
+    }
+    Grouped { labels: groups.labels, drop_name, members }
 }
 
 impl Evaluation<'_> {
@@ -60,10 +98,14 @@ impl Evaluation<'_> {
             (None, _) => vec![],
         };
         self.check_param(a, &param)?;
+        match a.op {
+            TopK | BottomK => return self.top(a, &param, grid),
+            Quantile | LimitK | LimitRatio => {}
+            _ => return self.reduce(a, grid),
+        }
         let columns = self.vector(&a.expr, grid)?;
         let groups = grouped(&columns, a);
         match a.op {
-            TopK | BottomK => Ok(self.top(a, columns, &groups, &param, grid)),
             LimitK => Ok(limit(columns, &groups, &param)),
             LimitRatio => Ok(limit_ratio(columns, &param)),
             _ => {
@@ -72,16 +114,33 @@ impl Evaluation<'_> {
                     let labels = groups.labels[group].clone();
                     let mut column = Column::empty(labels, groups.drop_name[group], grid.count);
                     self.watch.check()?;
-                    match a.op {
-                        Quantile => self.quantiles(a, &columns, members, &param, &mut column),
-                        _ => self.reduce(a, &columns, members, &mut column),
-                    }
+                    self.quantiles(a, &columns, members, &param, &mut column);
                     out.push(column);
                 }
                 prune(&mut out);
                 Ok(out)
             }
         }
+    }
+
+    /// The aggregators that keep a running state for each group and step.
+    fn reduce(&mut self, a: &Aggregate, grid: Grid) -> Evaluated<Vec<Column>> {
+        let mut groups = Groups::new(a);
+        let mut running: Vec<(Running, bool)> = vec![];
+        self.stream(&a.expr, grid, &mut |this, column| {
+            let (group, new) = groups.of(&column.labels);
+            if new {
+                running.push((Running::new(a.op), false));
+                this.charge(grid.count)?;
+            }
+            let (state, drop_name) = &mut running[group];
+            *drop_name |= column.drop_name;
+            state.add(column, &mut |note| this.note_reduction(a, note));
+            Ok(())
+        })?;
+        let parts = groups.labels.into_iter().zip(running);
+        let columns = parts.map(|(labels, (state, drop))| state.finish(labels, drop, grid.count));
+        Ok(columns.filter(|column| !column.is_empty()).collect())
     }
 
     fn check_param(&mut self, a: &Aggregate, param: &[f64]) -> Evaluated<()> {
@@ -128,40 +187,9 @@ impl Evaluation<'_> {
         }
     }
 
-    fn note_ignored(&mut self, a: &Aggregate) {
+    pub(super) fn note_ignored(&mut self, a: &Aggregate) {
         let text = format!("ignored histogram in {} aggregation", a.op.name());
         self.notes.info(a.expr.span, text);
-    }
-
-    /// The aggregators that keep one running state per step.
-    fn reduce(&mut self, a: &Aggregate, columns: &[Column], members: &[usize], out: &mut Column) {
-        let steps = out.len();
-        let mut states: Vec<State> = Vec::new();
-        states.resize_with(steps, State::default);
-        for member in members {
-            let column = &columns[*member];
-            if let Some(values) = column.plain() {
-                let mut note = Note::None;
-                for (state, value) in states.iter_mut().zip(values) {
-                    if !number::is_stale(*value) {
-                        note = note.or(state.add(a.op, Cell::Float(*value)));
-                    }
-                }
-                self.note_reduction(a, note);
-                continue;
-            }
-            for (step, state) in states.iter_mut().enumerate() {
-                if let Some(cell) = column.get(step) {
-                    let note = state.add(a.op, cell);
-                    self.note_reduction(a, note);
-                }
-            }
-        }
-        for (step, state) in states.into_iter().enumerate() {
-            if let Some(value) = state.finish(a.op) {
-                out.set(step, value);
-            }
-        }
     }
 
     fn note_reduction(&mut self, a: &Aggregate, note: Note) {
@@ -206,57 +234,6 @@ impl Evaluation<'_> {
                 out.set(step, number::quantile(*q, &mut values).into());
             }
         }
-    }
-
-    /// `topk`, `bottomk`: the samples that win at each step; ordered when there is one step.
-    fn top(
-        &mut self,
-        a: &Aggregate,
-        columns: Vec<Column>,
-        groups: &Grouped,
-        param: &[f64],
-        grid: Grid,
-    ) -> Vec<Column> {
-        let descending = a.op == AggregateOp::TopK;
-        let mut keep: Vec<Column> = columns
-            .iter()
-            .map(|c| Column::empty(c.labels.clone(), c.drop_name, grid.count))
-            .collect();
-        let mut order = vec![];
-        let mut ranked: Vec<(f64, usize)> = vec![];
-        for members in &groups.members {
-            for (step, k) in param.iter().enumerate() {
-                ranked.clear();
-                for member in members {
-                    match columns[*member].get(step) {
-                        Some(Cell::Float(value)) => ranked.push((value, *member)),
-                        Some(Cell::Hist(_)) if *k >= 1.0 => self.note_ignored(a),
-                        _ => {}
-                    }
-                }
-                // Equal values go by labels: the choice must not depend on who came first.
-                let order_of = |x: &(f64, usize), y: &(f64, usize)| {
-                    let labels = |at: usize| &columns[at].labels;
-                    by_value(x.0, y.0, descending).then_with(|| labels(x.1).cmp(labels(y.1)))
-                };
-                let wanted = if *k < 1.0 { 0 } else { *k as usize };
-                if wanted < ranked.len() {
-                    ranked.select_nth_unstable_by(wanted, order_of);
-                    ranked.truncate(wanted);
-                }
-                ranked.sort_by(order_of);
-                for (value, member) in ranked.drain(..) {
-                    keep[member].set(step, value.into());
-                    order.push(member);
-                }
-            }
-        }
-        if grid.count == 1 {
-            let mut keep: Vec<Option<Column>> = keep.into_iter().map(Some).collect();
-            return order.into_iter().filter_map(|member| keep[member].take()).collect();
-        }
-        prune(&mut keep);
-        keep
     }
 }
 
@@ -345,140 +322,4 @@ fn count_values(a: &Aggregate, label: &str, columns: &[Column], steps: usize) ->
         }
     }
     out.finish()
-}
-
-/// A running aggregate of one group at one step.
-#[derive(Default)]
-enum State {
-    #[default]
-    Empty,
-    /// Count, group.
-    Count(f64),
-    /// Min, max.
-    Best(f64),
-    Sum(Sum),
-    Mean(Mean),
-    /// Count, mean and sum of squared distances (Welford).
-    Spread(f64, f64, f64),
-    HistogramSum(Box<HistogramSum>),
-    HistogramMean(Box<HistogramMean>),
-    /// Floats and histograms, or histograms that do not go together: no answer.
-    Spoiled,
-}
-
-enum Note {
-    None,
-    Ignored,
-    Mixed,
-    Schemas,
-    Combined(Combined),
-}
-
-impl Note {
-    fn or(self, other: Note) -> Note {
-        if matches!(self, Note::None) { other } else { self }
-    }
-}
-
-impl State {
-    #[inline]
-    fn add(&mut self, op: AggregateOp, cell: Cell<'_>) -> Note {
-        use AggregateOp::*;
-        match (op, cell) {
-            (Count | Group, _) => match self {
-                State::Count(n) => *n += 1.0,
-                _ => *self = State::Count(1.0),
-            },
-            (Sum | Avg, Cell::Float(value)) => return self.add_float(op, value),
-            (Sum | Avg, Cell::Hist(histogram)) => return self.add_histogram(op, histogram),
-            (_, Cell::Hist(_)) => return Note::Ignored,
-            (Min | Max, Cell::Float(value)) => match self {
-                State::Best(best) => {
-                    let better = if op == Min { value < *best } else { value > *best };
-                    if better || best.is_nan() {
-                        *best = value;
-                    }
-                }
-                _ => *self = State::Best(value),
-            },
-            (_, Cell::Float(value)) => match self {
-                State::Spread(count, mean, squares) => {
-                    *count += 1.0;
-                    let away = value - *mean;
-                    *mean += away / *count;
-                    *squares += away * (value - *mean);
-                }
-                _ => {
-                    let squares = if value.is_finite() { 0.0 } else { f64::NAN };
-                    *self = State::Spread(1.0, value, squares);
-                }
-            },
-        }
-        Note::None
-    }
-
-    #[inline]
-    fn add_float(&mut self, op: AggregateOp, value: f64) -> Note {
-        match self {
-            State::Empty if op == AggregateOp::Sum => *self = State::Sum(Sum::of(value)),
-            State::Empty => *self = State::Mean(Mean::of(value)),
-            State::Sum(sum) => sum.add(value),
-            State::Mean(mean) => mean.add(value),
-            State::Spoiled => {}
-            _ => {
-                *self = State::Spoiled;
-                return Note::Mixed;
-            }
-        }
-        Note::None
-    }
-
-    fn add_histogram(
-        &mut self,
-        op: AggregateOp,
-        histogram: &Arc<crate::histogram::FloatHistogram>,
-    ) -> Note {
-        let combined = match self {
-            State::Empty if op == AggregateOp::Sum => {
-                *self = State::HistogramSum(Box::new(HistogramSum::of(histogram)));
-                return Note::None;
-            }
-            State::Empty => {
-                *self = State::HistogramMean(Box::new(HistogramMean::of(histogram)));
-                return Note::None;
-            }
-            State::HistogramSum(sum) => sum.add(histogram),
-            State::HistogramMean(mean) => mean.add(histogram),
-            State::Spoiled => return Note::None,
-            _ => {
-                *self = State::Spoiled;
-                return Note::Mixed;
-            }
-        };
-        match combined {
-            Ok(combined) => Note::Combined(combined),
-            Err(_) => {
-                *self = State::Spoiled;
-                Note::Schemas
-            }
-        }
-    }
-
-    fn finish(self, op: AggregateOp) -> Option<Value> {
-        Some(match self {
-            State::Empty | State::Spoiled => return None,
-            State::Count(_) if op == AggregateOp::Group => 1.0.into(),
-            State::Count(n) => n.into(),
-            State::Best(best) => best.into(),
-            State::Sum(sum) => sum.value().into(),
-            State::Mean(mean) => mean.value().into(),
-            State::Spread(count, _, squares) => {
-                let variance = squares / count;
-                let stddev = op == AggregateOp::Stddev;
-                if stddev { variance.sqrt() } else { variance }.into()
-            }
-            State::HistogramSum(sum) => sum.value().compacted().into(),
-            State::HistogramMean(mean) => mean.value().compacted().into(),
-        })
-    }
 }

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::column::{Cell, Column, Columns, Value, merge_equal, same_labelset};
+use super::plain::has_nan;
 use super::{Evaluated, Evaluation, Outcome, Sink, failed, is_metric_label};
 use crate::ast::*;
 use crate::engine::{Grid, QueryError};
@@ -76,7 +77,7 @@ impl<'a> Evaluation<'a> {
                 set_operation(b, left, right, grid.count)?
             }
             (Outcome::Vector(left), Outcome::Vector(right)) => {
-                self.matched(expr, b, &left, &right, grid.count)?
+                self.matched(expr, b, left, right, grid.count)?
             }
         };
         Ok(Outcome::Vector(columns))
@@ -218,46 +219,37 @@ impl<'a> Evaluation<'a> {
     }
 
     /// [`Self::matched`] where each series has one partner for all steps: whole columns at a time.
-    fn paired<'c>(
+    /// `partner` tells which of `one` belongs to which of `many`.
+    fn paired(
         &mut self,
-        expr: &Expr,
-        b: &Binary,
-        pairs: impl Iterator<Item = (&'c Column, &'c Column)>,
-        swapped: bool,
+        (expr, b): (&Expr, &Binary),
+        many: Vec<Column>,
+        one: &[Column],
+        partner: impl Fn(usize) -> Option<usize>,
         steps: usize,
     ) -> Evaluated<Vec<Column>> {
+        let swapped = b.matching.group == Group::Right;
         let mut out = Columns::new(steps);
         let arithmetic = !b.op.is_comparison() && !b.op.is_trim();
-        for (many, one) in pairs {
+        for (at, mut many) in many.into_iter().enumerate() {
+            let Some(one) = partner(at).map(|at| &one[at]) else { continue };
             self.watch.check()?;
-            let (left, right) = if swapped { (one, many) } else { (many, one) };
-            let labels = result_labels(b, &many.labels, Some(&one.labels));
-            let column = match (left.plain(), right.plain()) {
-                (Some(l), Some(r)) if arithmetic => {
-                    let values = l.iter().zip(r).map(|(l, r)| match is_stale(*l) || is_stale(*r) {
-                        true => stale(),
-                        false => b.op.apply(*l, *r),
-                    });
-                    Column::of_floats(labels, b.return_bool, values.collect())
-                }
-                _ => {
-                    let mut column = Column::empty(labels, b.return_bool, steps);
-                    for step in 0..steps {
-                        let (Some(l), Some(r)) = (left.get(step), right.get(step)) else {
-                            continue;
-                        };
-                        let Some(answer) = self.operate(expr, b, l, r) else { continue };
-                        match b.op.is_comparison() {
-                            true if b.return_bool => column.set(step, truth(answer.keep)),
-                            true if !answer.keep => {}
-                            _ => column.set(step, answer.value),
-                        }
+            many.labels = result_labels(b, &many.labels, Some(&one.labels));
+            many.drop_name = b.return_bool;
+            match (many.plain_mut(), one.plain()) {
+                (Some(many), Some(one)) if arithmetic => apply_all(b.op, many, one, swapped),
+                _ => many.map(|step, cell| {
+                    let other = one.get(step)?;
+                    let (l, r) = if swapped { (other, cell) } else { (cell, other) };
+                    let answer = self.operate(expr, b, l, r)?;
+                    match b.op.is_comparison() {
+                        true if b.return_bool => Some(truth(answer.keep)),
+                        true if !answer.keep => None,
+                        _ => Some(answer.value),
                     }
-                    column
-                }
-            };
-            let target = out.column(column.labels.clone(), b.return_bool);
-            if !out.put_all(target, &column) {
+                }),
+            }
+            if !out.put_all(many) {
                 return failed(NOT_UNIQUE);
             }
         }
@@ -269,8 +261,8 @@ impl<'a> Evaluation<'a> {
         &mut self,
         expr: &Expr,
         b: &Binary,
-        left: &[Column],
-        right: &[Column],
+        left: Vec<Column>,
+        right: Vec<Column>,
         steps: usize,
     ) -> Evaluated<Vec<Column>> {
         // From here on "many" is the side that may repeat a group, "one" the other.
@@ -279,15 +271,14 @@ impl<'a> Evaluation<'a> {
         // As upstream, `fill_left` is about the "many" side of a group_right match, too.
         let (fill_many, fill_one) = (b.matching.fill_left, b.matching.fill_right);
         let mut groups = Groups::default();
-        let many_groups = groups.assign(many, &b.matching);
-        let one_groups = groups.assign(one, &b.matching);
+        let many_groups = groups.assign(&many, &b.matching);
+        let one_groups = groups.assign(&one, &b.matching);
         let singles = partners(&one_groups, groups.keys.len());
         let exclusive = b.matching.group != Group::OneToOne
             || partners(&many_groups, groups.keys.len()).is_some();
         if let (Some(singles), true, None, None) = (singles, exclusive, fill_many, fill_one) {
-            let pairs = many.iter().zip(&many_groups);
-            let pairs = pairs.filter_map(|(m, group)| Some((m, &one[singles[*group]?])));
-            return self.paired(expr, b, pairs, swapped, steps);
+            let partner = |at: usize| singles[many_groups[at]];
+            return self.paired((expr, b), many, &one, partner, steps);
         }
         let mut out = Columns::new(steps);
         // Where the last result of each "many" series went, and with which partner.
@@ -370,6 +361,29 @@ impl<'a> Evaluation<'a> {
             }
         }
         Ok(out.finish())
+    }
+}
+
+/// Arithmetic on whole columns, the result in place of `many`.
+fn apply_all(op: BinaryOp, many: &mut [f64], one: &[f64], swapped: bool) {
+    // One loop for each common operator lets the compiler use vector instructions.
+    match op {
+        BinaryOp::Add => zip_with(many, one, |m, o| m + o),
+        BinaryOp::Mul => zip_with(many, one, |m, o| m * o),
+        BinaryOp::Sub if !swapped => zip_with(many, one, |m, o| m - o),
+        BinaryOp::Div if !swapped => zip_with(many, one, |m, o| m / o),
+        _ if swapped => zip_with(many, one, |m, o| op.apply(o, m)),
+        _ => zip_with(many, one, |m, o| op.apply(m, o)),
+    }
+}
+
+fn zip_with(many: &mut [f64], one: &[f64], apply: impl Fn(f64, f64) -> f64) {
+    if !has_nan(many) && !has_nan(one) {
+        many.iter_mut().zip(one).for_each(|(m, o)| *m = apply(*m, *o));
+        return;
+    }
+    for (m, o) in many.iter_mut().zip(one) {
+        *m = if is_stale(*m) || is_stale(*o) { stale() } else { apply(*m, *o) };
     }
 }
 

@@ -83,6 +83,21 @@ impl Column {
         self.begin(labels, drop_name).resize(steps, stale());
     }
 
+    /// The numbers, the staleness bits where there is none.
+    pub(crate) fn floats(&self) -> &[f64] {
+        &self.floats
+    }
+
+    /// The numbers, which are gone from the column after that.
+    pub(crate) fn take_floats(&mut self) -> Vec<f64> {
+        std::mem::take(&mut self.floats)
+    }
+
+    /// The numbers, to be changed in place; nothing when there are histograms.
+    pub(crate) fn plain_mut(&mut self) -> Option<&mut [f64]> {
+        self.histograms.is_none().then_some(&mut self.floats)
+    }
+
     /// The samples as points at the steps of `grid`.
     pub(crate) fn into_points(self, grid: Grid) -> (Labels, Points) {
         (self.labels, Points::of_column(grid, self.floats, self.histograms))
@@ -187,12 +202,13 @@ impl Columns {
         })
     }
 
-    /// Puts a whole column's samples; false when a step has one already.
-    pub(crate) fn put_all(&mut self, column: usize, samples: &Column) -> bool {
-        let target = &mut self.list[column];
-        if target.is_empty() {
-            target.floats.clone_from(&samples.floats);
-            target.histograms.clone_from(&samples.histograms);
+    /// Puts a whole column; false when a step has a sample already.
+    pub(crate) fn put_all(&mut self, samples: Column) -> bool {
+        let known = self.index.len();
+        let key = (samples.labels.clone(), samples.drop_name);
+        let column = *self.index.entry(key).or_insert(self.list.len());
+        if self.index.len() > known {
+            self.list.push(samples);
             return true;
         }
         (0..samples.len()).all(|step| match samples.get(step) {

@@ -21,8 +21,10 @@ mod plan;
 mod profile;
 mod range;
 mod rate;
+mod reduce;
 mod scan;
 mod select;
+mod top;
 mod vector;
 
 use std::sync::Arc;

@@ -105,22 +105,33 @@ fn has_fall(values: &[f64]) -> bool {
 }
 
 fn changed(values: &[f64], plan: &Plan, change: Change, out: &mut Vec<f64>) {
-    let falls = if change.counter && has_fall(values) { falls(values) } else { vec![] };
+    let steps = plan.stretches.iter().zip(&plan.spans);
+    let (counter, divisor) = (change.counter, plan.divisor);
+    if !counter || !has_fall(values) {
+        out.extend(steps.map(|(s, span)| match s.first == s.last {
+            true => stale(),
+            false => {
+                let first = values[s.first as usize];
+                let difference = values[s.last as usize] - first;
+                stretched(first, difference, s, *span, counter, divisor)
+            }
+        }));
+        return;
+    }
+    let falls = falls(values);
     let mut next = 0;
-    out.extend(plan.stretches.iter().zip(&plan.spans).map(|(s, span)| {
+    out.extend(steps.map(|(s, span)| {
         if s.first == s.last {
             return stale();
         }
-        let first = values[s.first as usize];
-        let mut difference = values[s.last as usize] - first;
-        if !falls.is_empty() {
-            while falls.get(next).is_some_and(|(at, _)| *at <= s.first) {
-                next += 1;
-            }
-            let inside = falls[next..].iter().take_while(|(at, _)| *at <= s.last);
-            difference += inside.map(|(_, lost)| lost).sum::<f64>();
+        while falls.get(next).is_some_and(|(at, _)| *at <= s.first) {
+            next += 1;
         }
-        stretched(first, difference, s, *span, change.counter, plan.divisor)
+        let inside = falls[next..].iter().take_while(|(at, _)| *at <= s.last);
+        let lost = inside.map(|(_, lost)| lost).sum::<f64>();
+        let first = values[s.first as usize];
+        let difference = values[s.last as usize] - first + lost;
+        stretched(first, difference, s, *span, counter, divisor)
     }));
 }
 
