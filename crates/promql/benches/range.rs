@@ -14,11 +14,13 @@ const DAY_MS: i64 = 86_400_000;
 /// Series in memory, cut to the range of a selection by reference.
 struct Fleet(Vec<Series>);
 
+type Times = Arc<[i64]>;
+
 struct Found<'a> {
     series: Vec<&'a Series>,
     range: (i64, i64),
     /// Times cut to the range, by what they were cut from.
-    cut: Mutex<Vec<(Arc<[i64]>, Arc<[i64]>)>>,
+    cut: Mutex<Vec<(Times, Times)>>,
 }
 
 impl SeriesSource for Fleet {
@@ -58,7 +60,7 @@ impl Selection for Found<'_> {
         let timestamps_ms = match (from, to) {
             (0, to) if to == times.len() => Arc::clone(times),
             (from, to) => {
-                let mut cut = self.cut.lock().unwrap();
+                let mut cut = self.cut.lock().expect("no reader panics");
                 match cut.iter().find(|(whole, _)| Arc::ptr_eq(whole, times)) {
                     Some((_, part)) => Arc::clone(part),
                     None => {

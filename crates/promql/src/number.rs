@@ -71,6 +71,13 @@ impl Sum {
         self.total = next;
     }
 
+    /// The sum of all that both are the sums of.
+    pub(crate) fn joined(mut self, other: Sum) -> Self {
+        self.add(other.total);
+        self.lost += other.lost;
+        self
+    }
+
     /// Both parts times `factor`.
     pub(crate) fn scaled(self, factor: f64) -> Self {
         Sum { total: self.total * factor, lost: self.lost * factor }
@@ -138,9 +145,11 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     let low = rank.floor().max(0.0);
     let index = low as usize;
     let weight = rank - low;
-    let (_, at, above) = values.select_nth_unstable_by(index, nan_first);
+    let any_nan = values.iter().fold(false, |any, v| any | v.is_nan());
+    let order = if any_nan { nan_first } else { f64::total_cmp };
+    let (_, at, above) = values.select_nth_unstable_by(index, order);
     let at = *at;
-    let next = above.iter().copied().min_by(nan_first).unwrap_or(at);
+    let next = above.iter().copied().min_by(order).unwrap_or(at);
     at * (1.0 - weight) + next * weight
 }
 

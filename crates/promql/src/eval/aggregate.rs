@@ -220,22 +220,31 @@ impl Evaluation<'_> {
         param: &[f64],
         out: &mut Column,
     ) {
-        let mut values = vec![];
-        for (step, q) in param.iter().enumerate() {
-            values.clear();
+        let mut values: [Vec<f64>; QUANTILE_STEPS] = Default::default();
+        for (block, quantiles) in param.chunks(QUANTILE_STEPS).enumerate() {
+            values.iter_mut().for_each(Vec::clear);
+            let first = block * QUANTILE_STEPS;
             for member in members {
-                match columns[*member].get(step) {
-                    Some(Cell::Float(value)) => values.push(value),
-                    Some(Cell::Hist(_)) => self.note_ignored(a),
-                    None => {}
+                let column = &columns[*member];
+                let cells = (first..first + quantiles.len()).map(|step| column.get(step));
+                for (values, cell) in values.iter_mut().zip(cells) {
+                    match cell {
+                        Some(Cell::Float(value)) => values.push(value),
+                        Some(Cell::Hist(_)) => self.note_ignored(a),
+                        None => {}
+                    }
                 }
             }
-            if !values.is_empty() {
-                out.set(step, number::quantile(*q, &mut values).into());
+            let steps = values.iter_mut().zip(quantiles).enumerate();
+            for (at, (values, q)) in steps.filter(|(_, (values, _))| !values.is_empty()) {
+                out.set(first + at, number::quantile(*q, values).into());
             }
         }
     }
 }
+
+/// Steps whose values are gathered together: what a cache line holds of a column.
+const QUANTILE_STEPS: usize = 8;
 
 /// `limit_ratio`: a share of the series, chosen by a hash of their labels, so that `r` and `r - 1`
 /// choose complements.

@@ -26,14 +26,15 @@ struct Cumulative {
 /// A group's histogram at one step.
 enum Found<'a> {
     Native(&'a FloatHistogram),
-    Classic(Vec<Cumulative>),
+    /// Ascending by bound.
+    Classic(&'a mut Vec<Cumulative>),
 }
 
 /// Series that make up one histogram.
 struct Family {
     labels: Labels,
     drop_name: bool,
-    /// Column and upper bound of each classic bucket.
+    /// Column and upper bound of each classic bucket, ascending by bound.
     classic: Vec<(usize, f64)>,
     native: Vec<usize>,
 }
@@ -194,6 +195,7 @@ impl Evaluation<'_> {
         mut measure: impl FnMut(&mut Self, usize, Found<'_>, &Family, Span) -> Option<f64>,
     ) -> Vec<Column> {
         let mut out = vec![];
+        let mut classic = vec![];
         for family in self.families(columns, span) {
             let mut column = Column::empty(family.labels.clone(), true, grid.count);
             column.drop_name = family.drop_name;
@@ -206,7 +208,8 @@ impl Evaluation<'_> {
                     let count = columns[*at].float(step)?;
                     Some(Cumulative { upper: *upper, count })
                 };
-                let classic: Vec<Cumulative> = family.classic.iter().filter_map(bucket).collect();
+                classic.clear();
+                classic.extend(family.classic.iter().filter_map(bucket));
                 let found = match (native, classic.is_empty()) {
                     (Some(histogram), true) => Found::Native(histogram),
                     (Some(_), false) => {
@@ -214,7 +217,7 @@ impl Evaluation<'_> {
                         self.notes.warn(span, text);
                         continue;
                     }
-                    (None, false) => Found::Classic(classic),
+                    (None, false) => Found::Classic(&mut classic),
                     (None, true) => continue,
                 };
                 if let Some(value) = measure(self, step, found, &family, span) {
@@ -241,8 +244,8 @@ impl Evaluation<'_> {
         let mut places = vec![];
         for (at, column) in columns.iter().enumerate() {
             let any_float = (0..column.len()).any(|s| column.float(s).is_some());
-            let any_native =
-                (0..column.len()).any(|s| matches!(column.get(s), Some(Cell::Hist(_))));
+            let any_native = column.plain().is_none()
+                && (0..column.len()).any(|s| matches!(column.get(s), Some(Cell::Hist(_))));
             if any_float {
                 let text = column.labels.get(BUCKET);
                 match crate::parse::parse_number(text) {
@@ -262,6 +265,9 @@ impl Evaluation<'_> {
                 Some(upper) => families[family].classic.push((at, upper)),
                 None => families[family].native.push(at),
             }
+        }
+        for family in &mut families {
+            family.classic.sort_by(|a, b| a.1.total_cmp(&b.1));
         }
         families
     }
@@ -284,34 +290,36 @@ fn quantile_label(q: f64) -> String {
 /// Differences between buckets below this share are rounding, as in Prometheus.
 const SMALL_DELTA: f64 = 1e-12;
 
-/// Buckets sorted, equal bounds joined, counts made non-decreasing; tells whether that took more
-/// than undoing rounding. None without a `+Inf` bucket or with fewer than two.
-fn prepared(mut buckets: Vec<Cumulative>) -> (Option<Vec<Cumulative>>, bool) {
-    buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+/// Joins equal bounds of sorted buckets and makes counts non-decreasing; tells whether that took
+/// more than undoing rounding. None without a `+Inf` bucket or with fewer than two.
+fn prepared(buckets: &mut Vec<Cumulative>) -> (Option<&[Cumulative]>, bool) {
     if buckets.last().is_none_or(|b| b.upper != f64::INFINITY) {
         return (None, false);
     }
-    let mut joined: Vec<Cumulative> = Vec::with_capacity(buckets.len());
-    for bucket in buckets {
-        match joined.last_mut() {
-            Some(last) if last.upper == bucket.upper => last.count += bucket.count,
-            _ => joined.push(bucket),
+    buckets.dedup_by(|next, kept| {
+        let same = next.upper == kept.upper;
+        if same {
+            kept.count += next.count;
         }
-    }
+        same
+    });
     let mut forced = false;
-    for i in 1..joined.len() {
-        let (before, now) = (joined[i - 1].count, joined[i].count);
-        if now == before {
-            continue;
+    let mut before = buckets[0].count;
+    for bucket in &mut buckets[1..] {
+        let now = bucket.count;
+        // Far enough above: what most buckets are.
+        let clear = now - before > (now + before.abs()) * (2.0 * SMALL_DELTA);
+        if !clear && now != before {
+            if almost_equal(now, before, SMALL_DELTA) {
+                bucket.count = before;
+            } else if now < before {
+                bucket.count = before;
+                forced = true;
+            }
         }
-        if almost_equal(now, before, SMALL_DELTA) {
-            joined[i].count = before;
-        } else if now < before {
-            joined[i].count = before;
-            forced = true;
-        }
+        before = bucket.count;
     }
-    ((joined.len() >= 2).then_some(joined), forced)
+    ((buckets.len() >= 2).then_some(buckets), forced)
 }
 
 fn almost_equal(a: f64, b: f64, share: f64) -> bool {
@@ -326,7 +334,7 @@ fn almost_equal(a: f64, b: f64, share: f64) -> bool {
     difference / size.min(f64::MAX) < share
 }
 
-fn classic_quantile(q: f64, buckets: Vec<Cumulative>) -> (f64, bool) {
+fn classic_quantile(q: f64, buckets: &mut Vec<Cumulative>) -> (f64, bool) {
     if q.is_nan() {
         return (f64::NAN, false);
     }
@@ -360,7 +368,7 @@ fn classic_quantile(q: f64, buckets: Vec<Cumulative>) -> (f64, bool) {
 }
 
 /// Share of observations between two values, linear inside buckets.
-fn fraction(low: f64, high: f64, buckets: Vec<Cumulative>) -> f64 {
+fn fraction(low: f64, high: f64, buckets: &mut Vec<Cumulative>) -> f64 {
     let (Some(buckets), _) = prepared_any(buckets) else { return f64::NAN };
     let all = buckets[buckets.len() - 1].count;
     if all == 0.0 || low.is_nan() || high.is_nan() {
@@ -396,9 +404,9 @@ fn fraction(low: f64, high: f64, buckets: Vec<Cumulative>) -> f64 {
 }
 
 /// As [`prepared`], but a single `+Inf` bucket is enough.
-fn prepared_any(buckets: Vec<Cumulative>) -> (Option<Vec<Cumulative>>, bool) {
+fn prepared_any(buckets: &mut Vec<Cumulative>) -> (Option<&[Cumulative]>, bool) {
     match buckets[..] {
-        [only] if only.upper == f64::INFINITY => (Some(vec![only]), false),
+        [only] if only.upper == f64::INFINITY => (Some(buckets), false),
         _ => prepared(buckets),
     }
 }

@@ -19,6 +19,7 @@ mod over_time;
 mod plain;
 mod plan;
 mod profile;
+mod pyramid;
 mod range;
 mod rate;
 mod reduce;

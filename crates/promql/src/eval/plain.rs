@@ -5,6 +5,7 @@
 //! here the common ones do all windows of a series in one pass. Both must agree: `tests/it` checks.
 
 use super::plan::{Bounds, Plan, Stretch};
+use super::pyramid::Pyramid;
 use super::rate::Change;
 use crate::number::{Mean, Sum, stale};
 
@@ -75,6 +76,12 @@ impl Plain {
                     mean.value()
                 }
             }),
+            Plain::Min if overlap(values, plan) && !has_nan(values) => {
+                extremes(values, plan, out, |a, b| if b < a { b } else { a });
+            }
+            Plain::Max if overlap(values, plan) && !has_nan(values) => {
+                extremes(values, plan, out, |a, b| if b > a { b } else { a });
+            }
             Plain::Min if !has_nan(values) => each(&|w| least(w, |a, b| a < b), out),
             Plain::Max if !has_nan(values) => each(&|w| least(w, |a, b| a > b), out),
             Plain::Min => each(&|w| super::over_time::extreme(w, |a, b| a < b).0, out),
@@ -174,23 +181,40 @@ fn last_changes(values: &[f64], times: &[i64], plan: &Plan, counter: bool, out: 
     }));
 }
 
+/// True when the windows overlap so much that joining parts pays.
+fn overlap(values: &[f64], plan: &Plan) -> bool {
+    plan.seen > 8 * values.len() as u64
+}
+
+fn extremes(values: &[f64], plan: &Plan, out: &mut Vec<f64>, join: impl Fn(f64, f64) -> f64) {
+    let pyramid = Pyramid::new(values, |v| v, &join);
+    out.extend(plan.bounds.iter().map(|(from, to)| match (*from as usize, *to as usize) {
+        (from, to) if from == to => stale(),
+        (from, to) => pyramid.fold(values, (from + 1, to), values[from], |v| v, &join),
+    }));
+}
+
 /// The sum of each window. Neighbouring windows are mostly of one length: four at a time, for one
 /// alone would wait for each of its additions.
 fn sums(values: &[f64], plan: &Plan, out: &mut Vec<f64>, finish: impl Fn(&[f64], Sum) -> f64) {
     let mut emit = |window: &[f64], sum: Sum| {
         out.push(if window.is_empty() { stale() } else { finish(window, sum) });
     };
+    if overlap(values, plan) {
+        let join = |a: Sum, b: Sum| a.joined(b);
+        let pyramid = Pyramid::new(values, Sum::of, join);
+        for bounds in &plan.bounds {
+            let window = (bounds.0 as usize, bounds.1 as usize);
+            let sum = pyramid.fold(values, window, Sum::default(), Sum::of, join);
+            emit(inside(values, *bounds), sum);
+        }
+        return;
+    }
     for four in plan.bounds.chunks(4) {
         if let [a, b, c, d] = four {
             let windows = [a, b, c, d].map(|bounds| inside(values, *bounds));
-            let len = windows[0].len();
-            if windows.iter().all(|w| w.len() == len) {
-                let mut sums = [Sum::default(); 4];
-                for i in 0..len {
-                    for (sum, window) in sums.iter_mut().zip(&windows) {
-                        sum.add(window[i]);
-                    }
-                }
+            if windows.iter().all(|w| w.len() == windows[0].len()) {
+                let sums = four_sums(windows);
                 windows.iter().zip(sums).for_each(|(window, sum)| emit(window, sum));
                 continue;
             }
@@ -202,6 +226,25 @@ fn sums(values: &[f64], plan: &Plan, out: &mut Vec<f64>, finish: impl Fn(&[f64],
             emit(window, sum);
         }
     }
+}
+
+/// The sums of four windows of one length, as [`Sum::add`] makes them.
+fn four_sums([a, b, c, d]: [&[f64]; 4]) -> [Sum; 4] {
+    let (mut totals, mut losses) = ([0.0f64; 4], [0.0f64; 4]);
+    for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
+        let lanes = totals.iter_mut().zip(&mut losses).zip([a, b, c, d]);
+        for ((total, lost), value) in lanes {
+            let next = *total + value;
+            let taken = next - *total;
+            *lost += (*total - (next - taken)) + (value - taken);
+            *total = next;
+        }
+    }
+    let sum = |at: usize| match totals[at].is_infinite() {
+        true => Sum::of(totals[at]),
+        false => Sum { total: totals[at], lost: losses[at] },
+    };
+    [sum(0), sum(1), sum(2), sum(3)]
 }
 
 /// The extreme of a window without NaN.

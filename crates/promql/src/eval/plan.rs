@@ -48,6 +48,8 @@ pub(super) struct Plan {
     pub stretches: Vec<Stretch>,
     /// Seconds from first to last sample, and from there to where the change is stretched to.
     pub spans: Vec<(f64, f64)>,
+    /// Samples that all steps together see.
+    pub seen: u64,
     /// What a change is divided by: 1, or the window's seconds.
     pub divisor: f64,
 }
@@ -78,6 +80,7 @@ impl Plan {
             (from as u32, to as u32)
         });
         let mut plan = Plan { bounds: bounds.collect(), ..Plan::default() };
+        plan.seen = plan.bounds.iter().map(|(from, to)| u64::from(to - from)).sum();
         if let Some(change) = geometry.change {
             plan.stretch(geometry, times, change);
         }
