@@ -10,6 +10,7 @@
 //! - [`blocks`]: objects, manifests and the list of live blocks
 //! - [`head`]: series, samples, selection
 //! - [`columns`]: the form in which series are handed on
+//! - [`metrics`]: blocks of metrics, written, read and merged
 //! - [`recent`]: the newest traces and logs
 //! - [`remote_write`]: Prometheus remote write, past all pipelines
 //!
@@ -19,6 +20,7 @@
 pub mod blocks;
 pub mod columns;
 pub mod head;
+pub mod metrics;
 pub mod recent;
 pub mod remote_write;
 mod services;

@@ -108,7 +108,7 @@ pub struct Catalog {
 struct State {
     own: Manifest,
     others: Others,
-    /// Blocks of other writers that could not be read.
+    /// Blocks that could not be read and whose writer's manifest does not say so (yet).
     unreadable: BTreeSet<Ulid>,
     /// The log's position that the manifest before the newest one covers.
     log_kept_from: u64,
@@ -121,8 +121,9 @@ struct State {
 
 impl State {
     fn tell(&mut self) {
-        let others = self.others.blocks().filter(|block| !self.unreadable.contains(&block.id));
-        let mut live: Vec<BlockInfo> = self.own.live.iter().chain(others).cloned().collect();
+        let all = self.own.live.iter().chain(self.others.blocks());
+        let readable = all.filter(|block| !self.unreadable.contains(&block.id));
+        let mut live: Vec<BlockInfo> = readable.cloned().collect();
         live.sort_by_key(|block| (block.tmin, block.id));
         self.live = Arc::new(live);
     }
@@ -251,16 +252,18 @@ impl Catalog {
     /// A block of another writer is set aside in this process only.
     ///
     /// # Errors
-    /// As [`Catalog::commit`]; until the next one succeeds the block counts as live on disk.
+    /// As [`Catalog::commit`]; the block is set aside in this process all the same.
     pub fn quarantine(&self, id: Ulid, reason: &str) -> Result<()> {
         let Some(block) = self.live().iter().find(|block| block.id == id).cloned() else {
             return Ok(());
         };
         tracing::error!(path = block.path, reason, "a block cannot be read and is set aside");
-        if self.options.writer.as_ref() != Some(&block.writer) {
+        {
             let mut state = self.state.lock();
             state.unreadable.insert(id);
             state.tell();
+        }
+        if self.options.writer.as_ref() != Some(&block.writer) {
             return Ok(());
         }
         let at_ms = self.clock.now_ms();
@@ -270,7 +273,9 @@ impl Catalog {
                 let (block, reason) = (block.clone(), reason.to_owned());
                 manifest.quarantined.push(Quarantined { block, reason, at_ms });
             }
-        })
+        })?;
+        self.state.lock().unreadable.remove(&id);
+        Ok(())
     }
 
     /// Lets go of what is older than `keep` allows; returns how many blocks went.

@@ -177,6 +177,11 @@ fn a_block_that_cannot_be_read_is_set_aside_for_good_and_its_object_stays() {
     let catalog = open(&objects, Some("a"), &clock);
     let one = block(&catalog, 0, 0);
     catalog.commit(vec![one.clone()], &[], None).unwrap();
+    objects.inject(Fault::Refused);
+    catalog.quarantine(one.id, "bad page").unwrap_err();
+    assert!(catalog.live().is_empty(), "also when that cannot be written");
+    assert_eq!(ids(&open(&objects, Some("a"), &clock)), [one.id]);
+    let catalog = open(&objects, Some("a"), &clock);
     catalog.quarantine(one.id, "bad page").unwrap();
     catalog.quarantine(one.id, "bad page").unwrap();
     for catalog in [catalog, open(&objects, Some("a"), &clock)] {

@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reading blocks: selection, labels.
+//!
+//! A selection goes through the rows of all blocks first (labels only, so that a limit is told
+//! before anything large is read), then reads the chunks wanted, coalesced, then merges series by
+//! series. Footers, labels and times are kept in a cache bounded in bytes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use basics::labels::{Labels, Matcher};
+use basics::{Error, Kind, Result};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use otlp_series::NativeHistogram;
+use parquet::data_type::{ByteArray, ByteArrayType};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::index::{Block, RowGroup};
+use super::merge::{Numbers, Parts, Plans, Scratch, Values, corrupt};
+use super::{exemplars, schema};
+use crate::blocks::{BlockInfo, Catalog, Ulid};
+use crate::columns::SeriesColumns;
+
+/// Footers, labels and times of blocks in memory at most: the labels of 100,000 series, which is
+/// what a dashboard of a large service asks for again and again.
+pub const CACHE_BYTES: u64 = 32 << 20;
+
+/// The blocks of metrics, as queries see them.
+pub struct Blocks {
+    catalog: Arc<Catalog>,
+    cache: Cache<(Ulid, What), Cached, Bytes>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum What {
+    Block,
+    Rows(usize),
+    Times(u32),
+}
+
+#[derive(Clone)]
+enum Cached {
+    Block(Arc<Block>),
+    Rows(Arc<RowGroup>),
+    Times(Arc<[i64]>),
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<(Ulid, What), Cached> for Bytes {
+    fn weight(&self, _: &(Ulid, What), cached: &Cached) -> u64 {
+        match cached {
+            Cached::Block(block) => 1024 + block.file.metadata().memory_size() as u64,
+            Cached::Rows(rows) => rows.bytes(),
+            Cached::Times(times) => 64 + 8 * times.len() as u64,
+        }
+    }
+}
+
+/// An error, and the block that it came from.
+struct Failed(Box<(BlockInfo, Error)>);
+
+impl Failed {
+    fn at(info: &BlockInfo) -> impl FnOnce(Error) -> Failed {
+        move |error| Failed(Box::new((info.clone(), error)))
+    }
+}
+
+/// First and last millisecond wanted, both included.
+type TimeRange = (i64, i64);
+
+impl Blocks {
+    /// Reads the blocks of `catalog`.
+    pub fn new(catalog: Arc<Catalog>, cache_bytes: u64) -> Blocks {
+        let items = (cache_bytes / (64 << 10)).max(64) as usize;
+        Blocks { catalog, cache: Cache::with_weighter(items, cache_bytes, Bytes) }
+    }
+
+    /// Which blocks there are.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Series that satisfy all matchers and have a sample in `start..=end`, merged with those of
+    /// `newest` (which satisfy and lie within already): each time once, where several have it
+    /// the newest one's value. In no order.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when more than `series_max` series match (0 = no bound), `Retry` when a
+    /// block cannot be read now. A damaged block is set aside and the rest answers.
+    pub fn select(
+        &self,
+        matchers: &[Matcher],
+        start: i64,
+        end: i64,
+        series_max: usize,
+        newest: Vec<SeriesColumns>,
+    ) -> Result<Vec<SeriesColumns>> {
+        self.undamaged(|blocks| {
+            let mut selection = Selection::new(self, (start, end));
+            selection.find(blocks, matchers, series_max)?;
+            selection.read()?;
+            Ok(selection.slots)
+        })
+        .and_then(|slots| merge(slots, newest, series_max))
+    }
+
+    /// Labels of the series that satisfy all matchers and may have a sample in `start..=end`.
+    ///
+    /// # Errors
+    /// [`Kind::Retry`] when a block cannot be read now.
+    pub fn series(&self, matchers: &[Matcher], start: i64, end: i64) -> Result<Vec<Labels>> {
+        let mut found = hashbrown::HashSet::new();
+        self.rows(matchers, (start, end), |rows, selected| {
+            found.extend(selected.iter().map(|row| rows.labels_of(*row)));
+        })?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// Names of labels of these series.
+    ///
+    /// # Errors
+    /// As [`Blocks::series`].
+    pub fn label_names(
+        &self,
+        matchers: &[Matcher],
+        start: i64,
+        end: i64,
+    ) -> Result<BTreeSet<Arc<str>>> {
+        let mut found = BTreeSet::new();
+        self.rows(matchers, (start, end), |rows, selected| {
+            for column in &rows.labels {
+                let is_new = !found.contains(&column.name);
+                if is_new && selected.iter().any(|row| column.ids[*row] != 0) {
+                    found.insert(column.name.clone());
+                }
+            }
+            let rest = selected.iter().filter_map(|row| rows.rest.get(row)).flatten();
+            found.extend(rest.map(|(name, _)| name.clone()));
+        })?;
+        Ok(found)
+    }
+
+    /// Values of the label `name` of these series.
+    ///
+    /// # Errors
+    /// As [`Blocks::series`].
+    pub fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        start: i64,
+        end: i64,
+    ) -> Result<BTreeSet<Arc<str>>> {
+        let mut found = BTreeSet::new();
+        self.rows(matchers, (start, end), |rows, selected| {
+            if let Some(column) = rows.labels.iter().find(|column| *column.name == *name) {
+                let ids: BTreeSet<u32> = selected.iter().map(|row| column.ids[*row]).collect();
+                let values = ids.into_iter().filter(|id| *id != 0);
+                found.extend(values.map(|id| column.values[id as usize].clone()));
+            }
+            let rest = selected.iter().filter_map(|row| rows.rest.get(row)).flatten();
+            found.extend(rest.filter(|(n, _)| **n == *name).map(|(_, value)| value.clone()));
+        })?;
+        Ok(found)
+    }
+
+    /// Gives `visit` the rows that match, row group by row group.
+    fn rows(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        mut visit: impl FnMut(&RowGroup, &[usize]),
+    ) -> Result<()> {
+        self.undamaged(|blocks| {
+            for info in blocks.iter().filter(|info| info.touches(range.0, range.1)) {
+                self.matching(info, matchers, range, |_, _, rows, selected| {
+                    visit(rows, &selected);
+                })
+                .map_err(Failed::at(info))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Works on the live blocks; a damaged one is set aside and the work done again without it.
+    fn undamaged<T>(&self, mut work: impl FnMut(&[BlockInfo]) -> Result<T, Failed>) -> Result<T> {
+        loop {
+            let mut live = self.catalog.live().to_vec();
+            live.sort_by_key(|info| info.id);
+            let (info, error) = match work(&live) {
+                Ok(done) => return Ok(done),
+                Err(Failed(failed)) => *failed,
+            };
+            if error.kind() != Kind::Corrupt {
+                return Err(error);
+            }
+            // Another writer may have replaced it and let it go meanwhile.
+            self.catalog.refresh()?;
+            if self.catalog.live().iter().any(|block| block.id == info.id) {
+                set_aside(&self.catalog, &info, &error);
+            }
+        }
+    }
+
+    /// Gives `visit` each row group of a block with the rows that match.
+    fn matching(
+        &self,
+        info: &BlockInfo,
+        matchers: &[Matcher],
+        range: TimeRange,
+        mut visit: impl FnMut(&Arc<Block>, usize, &Arc<RowGroup>, Vec<usize>),
+    ) -> Result<()> {
+        let block = self.block(info)?;
+        for group in block.series_groups() {
+            if !block.may_match(group, matchers, range) {
+                continue;
+            }
+            let rows = self.row_group(&block, group)?;
+            let selected = rows.select(matchers, range);
+            if !selected.is_empty() {
+                visit(&block, group, &rows, selected);
+            }
+        }
+        Ok(())
+    }
+
+    fn block(&self, info: &BlockInfo) -> Result<Arc<Block>> {
+        let key = (info.id, What::Block);
+        if let Some(Cached::Block(block)) = self.cache.get(&key) {
+            return Ok(block);
+        }
+        let block = Arc::new(Block::open(self.catalog.objects(), info)?);
+        self.cache.insert(key, Cached::Block(block.clone()));
+        Ok(block)
+    }
+
+    fn row_group(&self, block: &Block, group: usize) -> Result<Arc<RowGroup>> {
+        let key = (block.info().id, What::Rows(group));
+        if let Some(Cached::Rows(rows)) = self.cache.get(&key) {
+            return Ok(rows);
+        }
+        let rows = Arc::new(block.row_group(group)?);
+        self.cache.insert(key, Cached::Rows(rows.clone()));
+        Ok(rows)
+    }
+
+    /// Times of timestamp groups of a block.
+    fn times(&self, block: &Block, groups: &BTreeSet<u32>) -> Result<HashMap<u32, Arc<[i64]>>> {
+        let id = block.info().id;
+        let mut found = HashMap::new();
+        let mut missing: Vec<(usize, usize, u32)> = Vec::new();
+        for group in groups {
+            match self.cache.get(&(id, What::Times(*group))) {
+                Some(Cached::Times(times)) => drop(found.insert(*group, times)),
+                _ => {
+                    let (row_group, row) = block.times_at(*group)?;
+                    missing.push((row_group, row, *group));
+                }
+            }
+        }
+        for neighbours in missing.chunk_by(|a, b| a.0 == b.0) {
+            let rows: Vec<usize> = neighbours.iter().map(|(_, row, _)| *row).collect();
+            let chunks = block.chunks(neighbours[0].0, &rows)?;
+            for ((_, _, group), chunk) in neighbours.iter().zip(chunks) {
+                let mut times = Vec::new();
+                chunk_codec::decode_times(chunk.data(), &mut times).map_err(corrupt)?;
+                let times: Arc<[i64]> = times.into();
+                self.cache.insert((id, What::Times(*group)), Cached::Times(times.clone()));
+                found.insert(*group, times);
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl std::fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Blocks").field("catalog", &self.catalog).finish_non_exhaustive()
+    }
+}
+
+/// Sets a block aside. Should that not be possible now, it is tried again at the next read.
+pub(super) fn set_aside(catalog: &Catalog, info: &BlockInfo, error: &Error) {
+    if let Err(failed) = catalog.quarantine(info.id, &error.to_string()) {
+        tracing::error!(path = info.path, %failed, "a damaged block cannot be set aside now");
+    }
+}
+
+impl Block {
+    /// Packed samples (or times) of rows of a row group.
+    pub fn chunks(&self, group: usize, rows: &[usize]) -> Result<Vec<ByteArray>> {
+        self.file.read_rows::<ByteArrayType>(group, self.column("chunk"), rows)
+    }
+
+    /// Values of an optional column for rows of a row group.
+    pub fn optional(
+        &self,
+        group: usize,
+        name: &'static str,
+        rows: &[usize],
+    ) -> Result<Vec<Option<ByteArray>>> {
+        let column = self.file.read_column::<ByteArrayType>(group, self.column(name))?;
+        let all: Vec<Option<ByteArray>> = column.rows().map(Option::<&_>::cloned).collect();
+        Ok(rows.iter().map(|row| all.get(*row).cloned().flatten()).collect())
+    }
+}
+
+/// A selection under way.
+struct Selection<'b> {
+    blocks: &'b Blocks,
+    range: TimeRange,
+    slots: Vec<Parts>,
+    by_labels: HashMap<Labels, usize>,
+    found: Vec<Found>,
+}
+
+/// Rows of one row group, and the series they belong to.
+struct Found {
+    block: Arc<Block>,
+    group: usize,
+    rows: Arc<RowGroup>,
+    wanted: Vec<(usize, usize)>,
+}
+
+impl<'b> Selection<'b> {
+    fn new(blocks: &'b Blocks, range: TimeRange) -> Self {
+        let (slots, by_labels, found) = <_>::default();
+        Selection { blocks, range, slots, by_labels, found }
+    }
+
+    /// Finds the rows, without their samples.
+    fn find(
+        &mut self,
+        live: &[BlockInfo],
+        matchers: &[Matcher],
+        series_max: usize,
+    ) -> Result<(), Failed> {
+        let range = self.range;
+        for info in live.iter().filter(|info| info.touches(range.0, range.1)) {
+            let Selection { slots, by_labels, found, .. } = self;
+            self.blocks
+                .matching(info, matchers, range, |block, group, rows, selected| {
+                    let wanted = selected
+                        .into_iter()
+                        .map(|row| (row, slot(slots, by_labels, rows.labels_of(row))))
+                        .collect();
+                    let (block, rows) = (block.clone(), rows.clone());
+                    found.push(Found { block, group, rows, wanted });
+                })
+                .and_then(|()| within(self.slots.len(), series_max))
+                .map_err(Failed::at(info))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the samples of what was found.
+    fn read(&mut self) -> Result<(), Failed> {
+        for found in std::mem::take(&mut self.found) {
+            self.read_rows(&found).map_err(Failed::at(found.block.info()))?;
+        }
+        Ok(())
+    }
+
+    fn read_rows(&mut self, found: &Found) -> Result<()> {
+        let Found { block, group, rows, wanted } = found;
+        let groups: BTreeSet<u32> = wanted.iter().map(|(row, _)| rows.times[*row]).collect();
+        let times = self.blocks.times(block, &groups)?;
+        let trimmed: HashMap<u32, Trimmed> =
+            times.into_iter().map(|(group, times)| (group, trim(times, self.range))).collect();
+        let numbers: Vec<usize> = wanted.iter().map(|(row, _)| *row).collect();
+        let chunks = block.chunks(*group, &numbers)?;
+        let none = || vec![None; numbers.len()];
+        let starts = match block.footer.starts {
+            true => block.optional(*group, "starts", &numbers)?,
+            false => none(),
+        };
+        let found_exemplars = match block.footer.exemplars {
+            true => block.optional(*group, "exemplars", &numbers)?,
+            false => none(),
+        };
+        let packed = chunks.into_iter().zip(starts).zip(found_exemplars);
+        for ((row, slot), ((chunk, starts), examples)) in wanted.iter().zip(packed) {
+            let slot = &mut self.slots[*slot];
+            slot.info = rows.info_of(*row).cloned().or(slot.info.take());
+            let Some(trimmed) = trimmed.get(&rows.times[*row]) else { continue };
+            if trimmed.count != rows.count[*row] as usize {
+                return Err(Error::corrupt("a row has another number of samples than times"));
+            }
+            if let Some(examples) = examples {
+                let (start, end) = self.range;
+                let examples = exemplars::decode(examples.data())?.into_iter();
+                slot.exemplars.extend(examples.filter(|e| (start..=end).contains(&e.time_ms)));
+            }
+            if i32::from(rows.what[*row]) == schema::HISTOGRAMS {
+                let histograms = unpack_histograms(&chunk, &trimmed.all)?;
+                let upto = trimmed.before + trimmed.times.len();
+                let wanted = histograms.into_iter().take(upto).skip(trimmed.before);
+                slot.histograms.push(wanted.collect());
+            } else if !trimmed.times.is_empty() {
+                let (before, count) = (trimmed.before, trimmed.count);
+                let values = Values::Packed { chunk, starts, before, count };
+                slot.numbers.push(Numbers { times: trimmed.times.clone(), values });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn slot(slots: &mut Vec<Parts>, by_labels: &mut HashMap<Labels, usize>, labels: Labels) -> usize {
+    match by_labels.entry(labels) {
+        Entry::Occupied(known) => *known.get(),
+        Entry::Vacant(new) => {
+            let labels = new.key().clone();
+            slots.push(Parts { labels, ..Parts::default() });
+            *new.insert(slots.len() - 1)
+        }
+    }
+}
+
+fn within(series: usize, series_max: usize) -> Result<()> {
+    if series_max > 0 && series > series_max {
+        return Err(Error::invalid(format!(
+            "selector matches {series} series, at most {series_max} are allowed"
+        )));
+    }
+    Ok(())
+}
+
+/// The times of a group that lie in a range.
+struct Trimmed {
+    all: Arc<[i64]>,
+    times: Arc<[i64]>,
+    /// So many come before.
+    before: usize,
+    count: usize,
+}
+
+fn trim(all: Arc<[i64]>, (start, end): TimeRange) -> Trimmed {
+    let before = all.partition_point(|time| *time < start);
+    let upto = all.partition_point(|time| *time <= end).max(before);
+    let count = all.len();
+    let times = if upto - before == count { all.clone() } else { all[before..upto].into() };
+    Trimmed { all, times, before, count }
+}
+
+/// Histograms with their times.
+pub(super) fn unpack_histograms(
+    chunk: &ByteArray,
+    times: &[i64],
+) -> Result<Vec<(i64, Arc<NativeHistogram>)>> {
+    let mut histograms = Vec::new();
+    chunk_codec::decode_histograms(chunk.data(), &mut histograms).map_err(corrupt)?;
+    if histograms.len() != times.len() {
+        return Err(Error::corrupt("a chunk does not hold as many histograms as it has times"));
+    }
+    let native = histograms.into_iter().map(|histogram| {
+        Arc::new(NativeHistogram {
+            schema: histogram.schema,
+            zero_threshold: histogram.zero_threshold,
+            zero_count: histogram.zero_count,
+            count: histogram.count,
+            sum: histogram.sum,
+            positive: histogram.positive,
+            negative: histogram.negative,
+        })
+    });
+    Ok(times.iter().copied().zip(native).collect())
+}
+
+/// Merges what blocks and head have.
+fn merge(
+    slots: Vec<Parts>,
+    newest: Vec<SeriesColumns>,
+    series_max: usize,
+) -> Result<Vec<SeriesColumns>> {
+    if slots.is_empty() {
+        within(newest.len(), series_max)?;
+        return Ok(newest);
+    }
+    let mut slots = slots;
+    let mut by_labels: HashMap<Labels, usize> =
+        slots.iter().enumerate().map(|(at, parts)| (parts.labels.clone(), at)).collect();
+    for columns in newest {
+        let at = slot(&mut slots, &mut by_labels, columns.labels.clone());
+        slots[at].add(columns);
+    }
+    within(slots.len(), series_max)?;
+    let (mut plans, mut scratch) = (Plans::default(), Scratch::default());
+    let mut all = Vec::with_capacity(slots.len());
+    for parts in slots {
+        let columns = parts.merge(&mut plans, &mut scratch)?;
+        // A row's range may reach over the one asked for while no sample lies in it.
+        if !columns.is_empty() {
+            all.push(columns);
+        }
+    }
+    Ok(all)
+}
