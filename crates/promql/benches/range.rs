@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use basics::labels::Labels;
-use promql::{Buffer, Context, Engine, Limits, Samples, Select, Selection, Series, SeriesSource};
+use promql::{
+    Buffer, Context, Engine, Known, Limits, Samples, Select, Selection, Series, SeriesSource,
+};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -72,7 +74,8 @@ impl Selection for Found<'_> {
             }
         };
         let values = &series.values[from..to];
-        Ok(Samples { timestamps_ms, values, start_times_ms: &[], histograms: &[] })
+        let known = Known::default();
+        Ok(Samples { timestamps_ms, values, start_times_ms: &[], histograms: &[], known })
     }
 }
 

@@ -27,7 +27,7 @@ pub use engine::{Context, Engine, Limits, QueryError};
 pub use histogram::FloatHistogram;
 pub use parse::{ParseError, parse};
 pub use source::{
-    Buffer, Hints, HistogramSample, Samples, Select, Selection, Series, SeriesSource,
+    Buffer, Hints, HistogramSample, Known, Samples, Select, Selection, Series, SeriesSource,
 };
 pub use value::{
     Explain, MatrixEntry, Point, Points, QueryResult, QueryValue, Sample, Stats, VectorEntry,

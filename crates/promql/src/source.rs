@@ -83,6 +83,17 @@ pub struct Samples<'a> {
     pub start_times_ms: &'a [i64],
     /// Native histograms.
     pub histograms: &'a [HistogramSample],
+    /// What is known of the values without looking.
+    pub known: Known,
+}
+
+/// What a source may know of values from statistics that it keeps; saves going through them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// None is NaN, so there is no staleness marker either.
+    pub no_nan: bool,
+    /// None is smaller than the one before.
+    pub no_falls: bool,
 }
 
 /// What a selector found: series whose samples are read one at a time, when they are needed. So a
@@ -143,6 +154,7 @@ impl Selection for Vec<Series> {
             values: &series.values,
             start_times_ms: &series.start_times_ms,
             histograms: &series.histograms,
+            known: Known::default(),
         })
     }
 }

@@ -13,7 +13,7 @@ use super::select::{Found, Newest};
 use super::{Evaluated, Evaluation, failed};
 use crate::ast::*;
 use crate::engine::Grid;
-use crate::source::{Hints, Series};
+use crate::source::{Hints, Known, Series};
 
 /// Labels that identify what an info metric is about.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
@@ -165,6 +165,7 @@ fn as_job(series: &Series) -> RangeSeries<'_> {
         values: &series.values,
         starts: &series.start_times_ms,
         histograms: &series.histograms,
+        known: Known::default(),
     }
 }
 

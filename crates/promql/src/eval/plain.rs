@@ -7,6 +7,7 @@
 use super::plan::{Bounds, Plan, Stretch};
 use super::pyramid::Pyramid;
 use super::rate::Change;
+use super::scan::RangeSeries;
 use crate::number::{Mean, Sum, stale};
 
 /// A function with a form for plain series.
@@ -53,7 +54,9 @@ impl Plain {
     }
 
     /// Appends the function's value at each step, the staleness bits where there is none.
-    pub(super) fn run(self, values: &[f64], times: &[i64], plan: &Plan, out: &mut Vec<f64>) {
+    pub(super) fn run(self, series: &RangeSeries<'_>, plan: &Plan, out: &mut Vec<f64>) {
+        let (values, times, known) = (series.values, series.times, series.known);
+        let no_nan = || known.no_nan || !has_nan(values);
         let each = |compute: &dyn Fn(&[f64]) -> f64, out: &mut Vec<f64>| {
             out.extend(plan.bounds.iter().map(|bounds| match inside(values, *bounds) {
                 [] => stale(),
@@ -61,7 +64,10 @@ impl Plain {
             }));
         };
         match self {
-            Plain::Change(change) => changed(values, plan, change, out),
+            Plain::Change(change) if !change.counter || known.no_falls || !has_fall(values) => {
+                steady(values, plan, change.counter, out);
+            }
+            Plain::Change(_) => with_falls(values, plan, out),
             Plain::LastChange(counter) => last_changes(values, times, plan, counter, out),
             Plain::Count => each(&|w| w.len() as f64, out),
             Plain::Present => each(&|_| 1.0, out),
@@ -76,14 +82,14 @@ impl Plain {
                     mean.value()
                 }
             }),
-            Plain::Min if overlap(values, plan) && !has_nan(values) => {
+            Plain::Min if overlap(values, plan) && no_nan() => {
                 extremes(values, plan, out, |a, b| if b < a { b } else { a });
             }
-            Plain::Max if overlap(values, plan) && !has_nan(values) => {
+            Plain::Max if overlap(values, plan) && no_nan() => {
                 extremes(values, plan, out, |a, b| if b > a { b } else { a });
             }
-            Plain::Min if !has_nan(values) => each(&|w| least(w, |a, b| a < b), out),
-            Plain::Max if !has_nan(values) => each(&|w| least(w, |a, b| a > b), out),
+            Plain::Min if no_nan() => each(&|w| least(w, |a, b| a < b), out),
+            Plain::Max if no_nan() => each(&|w| least(w, |a, b| a > b), out),
             Plain::Min => each(&|w| super::over_time::extreme(w, |a, b| a < b).0, out),
             Plain::Max => each(&|w| super::over_time::extreme(w, |a, b| a > b).0, out),
             Plain::Changes => {
@@ -111,23 +117,23 @@ fn has_fall(values: &[f64]) -> bool {
     })
 }
 
-fn changed(values: &[f64], plan: &Plan, change: Change, out: &mut Vec<f64>) {
-    let steps = plan.stretches.iter().zip(&plan.spans);
-    let (counter, divisor) = (change.counter, plan.divisor);
-    if !counter || !has_fall(values) {
-        out.extend(steps.map(|(s, span)| match s.first == s.last {
-            true => stale(),
-            false => {
-                let first = values[s.first as usize];
-                let difference = values[s.last as usize] - first;
-                stretched(first, difference, s, *span, counter, divisor)
-            }
-        }));
-        return;
-    }
+/// Changes of a series that never falls, or whose falls are changes like others.
+fn steady(values: &[f64], plan: &Plan, counter: bool, out: &mut Vec<f64>) {
+    out.extend(plan.stretches.iter().zip(&plan.spans).map(|(s, span)| {
+        if s.first == s.last {
+            return stale();
+        }
+        let first = values[s.first as usize];
+        let difference = values[s.last as usize] - first;
+        stretched(first, difference, s, *span, counter, plan.divisor)
+    }));
+}
+
+/// Changes of a counter that was reset.
+fn with_falls(values: &[f64], plan: &Plan, out: &mut Vec<f64>) {
     let falls = falls(values);
     let mut next = 0;
-    out.extend(steps.map(|(s, span)| {
+    out.extend(plan.stretches.iter().zip(&plan.spans).map(|(s, span)| {
         if s.first == s.last {
             return stale();
         }
@@ -138,7 +144,7 @@ fn changed(values: &[f64], plan: &Plan, change: Change, out: &mut Vec<f64>) {
         let lost = inside.map(|(_, lost)| lost).sum::<f64>();
         let first = values[s.first as usize];
         let difference = values[s.last as usize] - first + lost;
-        stretched(first, difference, s, *span, counter, divisor)
+        stretched(first, difference, s, *span, true, plan.divisor)
     }));
 }
 

@@ -14,7 +14,7 @@ use crate::engine::Grid;
 use crate::functions::Function;
 use crate::histogram::{FloatHistogram, ResetHint};
 use crate::notes::Notes;
-use crate::source::{Hints, HistogramSample};
+use crate::source::{Hints, HistogramSample, Known};
 use crate::value::{MatrixEntry, Point, Sample};
 
 /// A subquery skips samples, so what a hint says about the one before no longer holds.
@@ -65,6 +65,7 @@ impl Inner {
             values: &self.values,
             starts: &[],
             histograms: &self.histograms,
+            known: Known::default(),
         }
     }
 }
@@ -171,7 +172,7 @@ impl RangeCall<'_> {
             }
             let floats = out.begin(series.labels.clone(), drop_name);
             floats.reserve(geometry.grid.count);
-            plain.run(series.values, series.times, plan, floats);
+            plain.run(series, plan, floats);
             return Ok(());
         }
         out.clear_all(series.labels.clone(), drop_name, geometry.grid.count);

@@ -12,14 +12,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use basics::labels::Labels;
 
 use super::column::Column;
-use super::plain::has_nan;
 use super::plan::Plans;
 use super::{Evaluated, Evaluation, Sink, labels};
 use crate::engine::{Grid, QueryError, Watch};
 use crate::histogram::{FloatHistogram, ResetHint};
 use crate::notes::Notes;
 use crate::number::is_stale;
-use crate::source::{Buffer, HistogramSample, Samples, Selection};
+use crate::source::{Buffer, HistogramSample, Known, Samples, Selection};
 
 /// What a selector found, with its series in the order of their labels.
 pub(super) struct Fetched<'a> {
@@ -51,6 +50,7 @@ pub(super) struct RangeSeries<'a> {
     /// Start times aligned with `times`, or empty.
     pub starts: &'a [i64],
     pub histograms: &'a [HistogramSample],
+    pub known: Known,
 }
 
 impl RangeSeries<'_> {
@@ -241,6 +241,7 @@ impl<'f, 'a> Worker<'f, 'a> {
             values: samples.values,
             starts: samples.start_times_ms,
             histograms: samples.histograms,
+            known: samples.known,
         };
         job(&series, &mut self.tools, out)?;
         Ok(read)
@@ -265,7 +266,11 @@ impl<'f, 'a> Worker<'f, 'a> {
 fn treat<'s>(samples: Samples<'s>, how: Treatment, into: &'s mut Buffer) -> Samples<'s> {
     let mut out = samples;
     let Buffer { values, start_times_ms, histograms } = into;
-    if how.strip && has_nan(out.values) && out.values.iter().any(|v| is_stale(*v)) {
+    if how.strip && !out.known.no_nan {
+        out.known = look_through(out.values);
+    }
+    if how.strip && !out.known.no_nan && out.values.iter().any(|v| is_stale(*v)) {
+        out.known = Known::default();
         let keep: Vec<usize> =
             (0..out.values.len()).filter(|i| !is_stale(out.values[*i])).collect();
         values.clear();
@@ -295,6 +300,17 @@ fn treat<'s>(samples: Samples<'s>, how: Treatment, into: &'s mut Buffer) -> Samp
         out.histograms = histograms;
     }
     out
+}
+
+/// What can be told of values in one pass.
+fn look_through(values: &[f64]) -> Known {
+    let after = values.get(1..).unwrap_or_default();
+    let nan = values.last().is_some_and(|v| v.is_nan());
+    // No early end: that lets the compiler look at several at once.
+    let found = values.iter().zip(after).fold((nan, false), |(nan, fall), (value, next)| {
+        (nan | value.is_nan(), fall | (next < value))
+    });
+    Known { no_nan: !found.0, no_falls: !found.1 }
 }
 
 /// Settles unknown reset hints by comparing each histogram with the one before it.

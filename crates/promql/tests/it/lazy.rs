@@ -67,6 +67,7 @@ impl Selection for Found<'_> {
             values: &buffer.values,
             start_times_ms: &[],
             histograms: &[],
+            known: promql::Known::default(),
         })
     }
 }
@@ -142,6 +143,7 @@ fn a_read_that_fails_fails_the_query() {
                     values: &[1.0],
                     start_times_ms: &[],
                     histograms: &[],
+                    known: promql::Known::default(),
                 }),
             }
         }
