@@ -29,10 +29,10 @@
 use std::sync::Arc;
 
 use crate::payload::{Payload, Signal};
-use crate::split::put_head;
+use crate::split::{is_child, put_head};
 use crate::value::{Resource, Scope};
 use crate::view::{ResourceView, ScopeView, SpanView, Views};
-use crate::wire::{Frame, find_len, put_len};
+use crate::wire::{Frame, fields, find_len, put_len};
 
 /// Width guessed for the length of groups: right from 128 bytes to 16 KiB.
 const GROUP_WIDTH: usize = 2;
@@ -63,6 +63,24 @@ impl Head {
     /// The scope.
     pub fn scope(&self) -> Scope<'_> {
         Scope::new(find_len(self.scope_part(), 1).unwrap_or_default())
+    }
+
+    /// Its bytes: the resource group's part and the scope group's, as [`Head::from_parts`] takes them.
+    pub fn parts(&self) -> (&[u8], &[u8]) {
+        (self.resource_part(), self.scope_part())
+    }
+
+    /// The head that [`Head::parts`] were of; `None` when the bytes cannot stand above elements.
+    pub fn from_parts(resource: &[u8], scope: &[u8]) -> Option<Head> {
+        let mut request = Vec::with_capacity(resource.len() + scope.len() + 16);
+        let group = Frame::open(&mut request, 1, GROUP_WIDTH);
+        request.extend_from_slice(resource);
+        put_len(&mut request, 2, scope);
+        group.close(&mut request);
+        let admitted = Payload::admit(Signal::Traces, request.into()).ok()?;
+        let above = |level, raw: &[u8]| fields(raw).all(|f| !is_child(level, f.number));
+        (admitted.items() == 0 && above(1, resource) && above(2, scope))
+            .then(|| Head { bytes: [resource, scope].concat().into(), middle: resource.len() })
     }
 
     /// Bytes it takes.

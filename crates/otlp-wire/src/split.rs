@@ -17,7 +17,7 @@ const POINT_LEAF: usize = 4;
 
 /// True when field `number` of a message at `level` holds its children: request, resource, scope,
 /// metric, data.
-fn is_child(level: usize, number: u32) -> bool {
+pub(crate) fn is_child(level: usize, number: u32) -> bool {
     match level {
         0 | 4 => number == 1,
         1 | 2 => number == 2,

@@ -49,6 +49,16 @@ impl Failure {
         Failure { status: 500, class: "internal", message: message.into() }
     }
 
+    /// The HTTP status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What went wrong, for a person.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The HTTP answer.
     pub fn response(&self) -> Response<Body> {
         let mut body = String::from(r#"{"status":"error","errorType":"#);
@@ -56,7 +66,7 @@ impl Failure {
         body.push_str(r#","error":"#);
         string(&mut body, &self.message);
         body.push('}');
-        json(StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body)
+        json(self.status(), body)
     }
 }
 

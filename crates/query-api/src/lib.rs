@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! HTTP handlers over the store: the Prometheus API and our own.
+//! HTTP handlers over the store: the Prometheus API, Jaeger's and our own.
 //!
 //! In: requests on one listener (who may talk to it is the listener's business). Out: JSON.
 //! [`routes`] gives the router; nothing here binds a port. `store` knows no PromQL and `promql` no
@@ -7,6 +7,8 @@
 
 pub mod answer;
 mod encoding;
+pub mod jaeger;
+mod logs;
 mod own;
 pub mod params;
 mod prometheus;
@@ -71,7 +73,8 @@ impl Api {
 
 /// All routes.
 pub fn routes(api: Api) -> Router {
-    prometheus::routes().merge(own::routes()).with_state(api)
+    let all = prometheus::routes().merge(jaeger::routes()).merge(own::routes());
+    all.merge(logs::routes()).with_state(api)
 }
 
 /// Runs `work` on a thread that may block.

@@ -6,9 +6,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response};
 use axum::routing::get;
-use otlp_wire::StatusCode;
+use otlp_wire::{Payload, SpanView, StatusCode, TraceId};
 use serde::Serialize;
-use store::recent::{LogQuery, RecentTraces, TraceQuery, TraceSummary};
+use store::traces::{SpanQuery, TraceSummary};
 
 use crate::answer::{Failure, json};
 use crate::params::Params;
@@ -24,7 +24,6 @@ pub fn routes() -> Router<Api> {
     Router::new()
         .route("/api/fg/v1/overview", get(overview))
         .route("/api/fg/v1/recent/traces", get(recent_traces))
-        .route("/api/fg/v1/recent/logs", get(recent_logs))
 }
 
 #[derive(Serialize)]
@@ -88,12 +87,12 @@ async fn overview(State(api): State<Api>) -> Result<Response<Body>, Failure> {
     render(&body)
 }
 
-fn render(body: &impl Serialize) -> Result<Response<Body>, Failure> {
+pub(crate) fn render(body: &impl Serialize) -> Result<Response<Body>, Failure> {
     let text = serde_json::to_string(body).map_err(|e| Failure::internal(e.to_string()))?;
     Ok(json(axum::http::StatusCode::OK, text))
 }
 
-async fn limit_of(request: Request<Body>) -> Result<usize, Failure> {
+pub(crate) async fn limit_of(request: Request<Body>) -> Result<usize, Failure> {
     let params = Params::read(request).await?;
     Ok(params.limit()?.unwrap_or(RECENT_DEFAULT).min(RECENT_MAX))
 }
@@ -133,93 +132,54 @@ async fn recent_traces(
     let limit = limit_of(request).await?;
     let store = api.store()?;
     let traces = blocking(move || {
-        let list = store.traces().list(TraceQuery { limit, ..Default::default() });
-        let with_spans = list.into_iter().map(|summary| trace(&summary, store.traces()));
-        Ok(with_spans.collect())
+        let ids = store.traces().search(&SpanQuery { limit, ..SpanQuery::default() })?;
+        let found = store.traces().get(&ids)?;
+        let found = ids.into_iter().zip(&found).filter(|(_, trace)| trace.items() > 0);
+        Ok(found.map(|(id, found)| trace(id, found)).collect())
     })
     .await?;
     render(&Traces { traces })
 }
 
-fn trace(summary: &TraceSummary, traces: &RecentTraces) -> Trace {
-    let spans = traces.get(summary.trace_id).into_iter().map(|span| Span {
-        span_id: hex(&span.span_id),
-        parent_span_id: span.parent_span_id.map_or(String::new(), |id| hex(&id)),
-        name: span.name,
-        service: span.service,
-        start_ms: span.start as f64 / 1e6,
-        duration_ms: span.end.saturating_sub(span.start) as f64 / 1e6,
-        status: match span.status {
+fn trace(id: TraceId, found: &Payload) -> Trace {
+    let summary = TraceSummary::of(id, found);
+    let mut spans: Vec<(u64, Span)> = Vec::with_capacity(summary.spans);
+    for resource in found.traces() {
+        let service = resource.attr("service.name").map(|name| name.text().into_owned());
+        let service = service.unwrap_or_default();
+        for view in resource.scopes().flat_map(|scope| scope.spans()) {
+            spans.push((view.start(), span(&view, service.clone())));
+        }
+    }
+    spans.sort_by_key(|(start, _)| *start);
+    Trace {
+        trace_id: hex(&id),
+        root_name: summary.name.clone(),
+        service: summary.service.clone(),
+        start_ms: summary.start as f64 / 1e6,
+        duration_ms: summary.duration() as f64 / 1e6,
+        span_count: summary.spans,
+        error: summary.errors > 0,
+        spans: spans.into_iter().map(|(_, span)| span).collect(),
+    }
+}
+
+fn span(span: &SpanView<'_>, service: String) -> Span {
+    Span {
+        span_id: hex(&span.span_id().unwrap_or_default()),
+        parent_span_id: span.parent_span_id().map_or(String::new(), |id| hex(&id)),
+        name: span.name().to_owned(),
+        service,
+        start_ms: span.start() as f64 / 1e6,
+        duration_ms: span.duration_nanos() as f64 / 1e6,
+        status: match span.status() {
             StatusCode::Unset => "unset",
             StatusCode::Ok => "ok",
             StatusCode::Error => "error",
         },
-    });
-    Trace {
-        trace_id: hex(&summary.trace_id),
-        root_name: summary.name.clone(),
-        service: summary.service.clone(),
-        start_ms: summary.start as f64 / 1e6,
-        duration_ms: summary.duration as f64 / 1e6,
-        span_count: summary.spans,
-        error: summary.errors > 0,
-        spans: spans.collect(),
     }
 }
 
-#[derive(Serialize)]
-struct Logs {
-    logs: Vec<Log>,
-}
-
-#[derive(Serialize)]
-struct Log {
-    time_ms: f64,
-    severity: String,
-    service: String,
-    body: String,
-    trace_id: String,
-    span_id: String,
-    attributes: serde_json::Map<String, serde_json::Value>,
-}
-
-async fn recent_logs(
-    State(api): State<Api>,
-    request: Request<Body>,
-) -> Result<Response<Body>, Failure> {
-    let limit = limit_of(request).await?;
-    let store = api.store()?;
-    let list =
-        blocking(move || Ok(store.logs().list(LogQuery { limit, ..Default::default() }))).await?;
-    let logs = list.into_iter().map(|log| Log {
-        time_ms: log.time as f64 / 1e6,
-        severity: if log.severity_text.is_empty() {
-            severity_name(log.severity_number).to_owned()
-        } else {
-            log.severity_text
-        },
-        service: log.service,
-        body: log.body,
-        trace_id: log.trace_id.map_or(String::new(), |id| hex(&id)),
-        span_id: log.span_id.map_or(String::new(), |id| hex(&id)),
-        attributes: log.attributes.into_iter().map(|(k, v)| (k, v.into())).collect(),
-    });
-    render(&Logs { logs: logs.collect() })
-}
-
-/// The short name of an OTLP severity number's range.
-fn severity_name(number: i32) -> &'static str {
-    match number {
-        1..=4 => "TRACE",
-        5..=8 => "DEBUG",
-        9..=12 => "INFO",
-        13..=16 => "WARN",
-        17..=20 => "ERROR",
-        21..=24 => "FATAL",
-        _ => "",
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

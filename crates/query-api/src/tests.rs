@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use super::*;
 
 /// 2026-09-21T12:26:40Z.
-const NOW: u64 = 1_790_000_000_000_000_000;
+pub(crate) const NOW: u64 = 1_790_000_000_000_000_000;
 const NOW_S: u64 = NOW / 1_000_000_000;
 
 /// Three points, 15 s apart, of a gauge in two environments and a counter; a trace and a log.
@@ -66,16 +66,32 @@ fn api(folder: &std::path::Path) -> Router {
     };
     w.log(&log, |a| a.int("order.id", 7));
     store.ingest(&w.finish(), NOW);
+    routes(over(store, folder, clock))
+}
+
+/// An API over a store of these payloads, as a router and as it is.
+pub(crate) fn api_with(folder: &std::path::Path, payloads: &[otlp_wire::Payload]) -> (Router, Api) {
+    let clock = Clock::manual(NOW);
+    let (options, files) = (StoreOptions::default(), Arc::new(RealFiles));
+    let store = Arc::new(Store::open(folder, options, files, clock.clone()).expect("store"));
+    for payload in payloads {
+        store.ingest(payload, NOW);
+    }
+    let api = over(store, folder, clock);
+    (routes(api.clone()), api)
+}
+
+fn over(store: Arc<Store>, folder: &std::path::Path, clock: Clock) -> Api {
     let host = Host::new(folder.to_owned());
     host.health().set_ready(NOW);
-    routes(Api {
+    Api {
         host,
         clock,
         started: NOW,
         version: "test",
         limits: Limits::default(),
         store: Arc::new(move || Some(store.clone())),
-    })
+    }
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> (u16, Value) {
@@ -86,7 +102,7 @@ async fn ask(router: &Router, request: Request<Body>) -> (u16, Value) {
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-async fn get(router: &Router, path: &str) -> (u16, Value) {
+pub(crate) async fn get(router: &Router, path: &str) -> (u16, Value) {
     ask(router, Request::get(path).body(Body::empty()).expect("request")).await
 }
 
@@ -280,4 +296,53 @@ async fn otlp_metrics_are_taken_as_prometheus_takes_them() {
     assert_eq!(ask(&api, request.expect("request")).await.0, 200);
     let (_, body) = get(&api, "/api/v1/query?query=drawers").await;
     assert_eq!(body["data"]["result"][0]["metric"]["job"], "till");
+}
+
+#[tokio::test]
+async fn logs_are_searched_page_by_page_and_followed() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let logs = |from: u64, to: u64| {
+        let mut w = write::Logs::new();
+        w.resource(|r| r.str("service.name", "shop"));
+        for n in from..to {
+            let body = format!("Order {n}");
+            let log = write::Log {
+                time: NOW + n,
+                body: body.as_str().into(),
+                severity_number: 9,
+                ..Default::default()
+            };
+            w.log(&log, |a| a.int("n", n as i64));
+        }
+        w.finish()
+    };
+    let (router, api) = api_with(folder.path(), &[logs(0, 5)]);
+    let (_, body) =
+        get(&router, "/api/fg/v1/logs?service=shop&text=order&ignore_case=true&limit=3").await;
+    let bodies = |body: &Value| -> Vec<String> {
+        let logs = body["logs"].as_array().expect("logs").iter();
+        logs.map(|log| log["body"].as_str().expect("text").to_owned()).collect()
+    };
+    assert_eq!(bodies(&body), ["Order 4", "Order 3", "Order 2"]);
+    let next = body["cursor"].as_str().expect("more");
+    let (_, body) = get(&router, &format!("/api/fg/v1/logs?limit=3&cursor={next}")).await;
+    assert_eq!(
+        (bodies(&body), &body["cursor"]),
+        (vec!["Order 1".to_owned(), "Order 0".to_owned()], &Value::Null)
+    );
+    let (_, body) =
+        get(&router, "/api/fg/v1/logs?attribute=n:2&severity=INFO&direction=forward").await;
+    assert_eq!(bodies(&body), ["Order 2"]);
+    for wrong in ["cursor=1", "severity=loud", "trace_id=x", "direction=up", "label=a"] {
+        assert_eq!(get(&router, &format!("/api/fg/v1/logs?{wrong}")).await.0, 400, "{wrong}");
+    }
+
+    let request = Request::get("/api/fg/v1/logs/tail?attribute=n:7").body(Body::empty());
+    let answer = router.clone().oneshot(request.expect("request")).await.expect("infallible");
+    (api.store)().expect("a store").ingest(&logs(6, 8), NOW);
+    let mut body = answer.into_body();
+    let frame = tokio::time::timeout(std::time::Duration::from_secs(10), body.frame()).await;
+    let frame = frame.expect("in time").expect("a frame").expect("no error");
+    let text = String::from_utf8(frame.into_data().expect("data").to_vec()).expect("UTF-8");
+    assert!(text.starts_with("data: {") && text.contains("\"body\":\"Order 7\""), "{text}");
 }

@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The embedded store: a log on disk, a metrics head and recent traces and logs in memory.
+//! The embedded store: a log on disk; metrics, traces and logs.
 //!
 //! In: payloads. Whoever owns the pipeline appends each admitted body to [`Store::log`] before it
 //! acknowledges, runs its processors and gives the result to [`Store::ingest`]; at start it reads
 //! the log and does the same again, so memory holds what the log holds. Log and memory know of each
 //! other in one point only: what the log's ring drops, the head prunes.
-//! Out: [`Head`] for metrics, [`RecentTraces`], [`RecentLogs`], [`Store::services`].
+//! Out: [`Head`] for metrics, [`Traces`], [`Logs`], [`Store::services`].
 //!
 //! - [`blocks`]: objects, manifests and the list of live blocks
 //! - [`head`]: series, samples, selection
 //! - [`columns`]: the form in which series are handed on
 //! - [`metrics`]: blocks of metrics, written, read and merged
-//! - [`recent`]: the newest traces and logs
 //! - [`remote_write`]: Prometheus remote write, past all pipelines
+//! - [`traces`], [`logs`]: spans and log records, and their search; [`rows`] is what they share
 //!
-//! Bounds: those of [`segment_log::Options`], [`head::Limits`], [`recent::RecentLimits`]. A start
+//! Bounds: those of [`segment_log::Options`], [`head::Limits`], [`rows::Limits`]. A start
 //! never fails on damaged data. The store knows nothing of PromQL or HTTP.
 
 pub mod blocks;
 pub mod columns;
 pub mod head;
+pub mod logs;
 pub mod metrics;
-pub mod recent;
 pub mod remote_write;
+pub mod rows;
 mod services;
+pub mod traces;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,8 +37,9 @@ use segment_log::{Log, Record, Ticket};
 
 pub use columns::{Exemplar, SeriesColumns};
 pub use head::{FamilyInfo, Head, HeadOptions, HeadStats, IngestReport, SeriesData};
-pub use recent::{RecentLimits, RecentLogs, RecentStats, RecentTraces};
+pub use logs::Logs;
 pub use services::{SERVICES_MAX, Service};
+pub use traces::Traces;
 
 /// Settings of a store.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +48,8 @@ pub struct StoreOptions {
     pub log: segment_log::Options,
     /// The metrics head.
     pub head: HeadOptions,
-    /// Recent traces, and recent logs.
-    pub recent: RecentLimits,
+    /// Spans in memory, and log records in memory.
+    pub rows: rows::Limits,
 }
 
 /// A snapshot of everything counted.
@@ -56,18 +59,18 @@ pub struct StoreStats {
     pub log: segment_log::Stats,
     /// The metrics head.
     pub head: HeadStats,
-    /// Recent traces.
-    pub traces: RecentStats,
-    /// Recent logs.
-    pub logs: RecentStats,
+    /// Spans in memory.
+    pub traces: rows::Stats,
+    /// Log records in memory.
+    pub logs: rows::Stats,
 }
 
 /// One directory and what is in memory of it.
 pub struct Store {
     log: Arc<Log>,
     head: Arc<Head>,
-    traces: RecentTraces,
-    logs: RecentLogs,
+    traces: Traces,
+    logs: Logs,
     services: services::Services,
 }
 
@@ -93,8 +96,8 @@ impl Store {
         Ok(Store {
             log,
             head,
-            traces: RecentTraces::new(options.recent),
-            logs: RecentLogs::new(options.recent),
+            traces: Traces::new(options.rows),
+            logs: Logs::new(options.rows),
             services: services::Services::default(),
         })
     }
@@ -105,8 +108,8 @@ impl Store {
         let points = u64::from(payload.items());
         match payload.signal() {
             Signal::Metrics => return self.head.ingest(payload, received),
-            Signal::Traces => self.traces.push(payload),
-            Signal::Logs => self.logs.push(payload),
+            Signal::Traces => self.traces.push(payload, received),
+            Signal::Logs => self.logs.push(payload, received),
         }
         IngestReport { points, accepted: points, ..IngestReport::default() }
     }
@@ -144,13 +147,13 @@ impl Store {
         &self.head
     }
 
-    /// Recent traces.
-    pub fn traces(&self) -> &RecentTraces {
+    /// Traces.
+    pub fn traces(&self) -> &Traces {
         &self.traces
     }
 
-    /// Recent logs.
-    pub fn logs(&self) -> &RecentLogs {
+    /// Log records.
+    pub fn logs(&self) -> &Logs {
         &self.logs
     }
 

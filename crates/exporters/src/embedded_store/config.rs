@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pipeline::config::{ByteSize, Checker, ComponentConfig, Duration};
 use serde::Deserialize;
-use store::{HeadOptions, RecentLimits, StoreOptions};
+use store::{HeadOptions, StoreOptions};
 
 /// Settings of the exporter.
 #[derive(Clone, Debug, Deserialize)]
@@ -46,7 +46,7 @@ pub struct Limits {
     pub samples: u64,
     /// How far behind its series' newest a sample may be.
     pub out_of_order: Duration,
-    /// Bytes of recent traces, and as many of recent logs.
+    /// Bytes of spans in memory, and as many of log records.
     pub recent_bytes: ByteSize,
 }
 
@@ -77,7 +77,7 @@ impl Default for Limits {
             label_value_bytes: head.limits.label_value_bytes_max,
             samples: head.limits.samples_max,
             out_of_order: Duration(head.out_of_order),
-            recent_bytes: ByteSize(RecentLimits::default().bytes_max as u64),
+            recent_bytes: ByteSize(store::rows::Limits::default().bytes_max as u64),
         }
     }
 }
@@ -138,9 +138,9 @@ impl Config {
                 },
                 ..defaults
             },
-            recent: RecentLimits {
+            rows: store::rows::Limits {
                 bytes_max: usize::try_from(self.limits.recent_bytes.0).unwrap_or(usize::MAX),
-                ..RecentLimits::default()
+                ..store::rows::Limits::default()
             },
         }
     }

@@ -13,7 +13,8 @@ use basics::{Clock, Random};
 use otlp_wire::write::{Log, Logs, Metrics, Span, Traces};
 use otlp_wire::{Payload, Signal};
 use segment_log::{Position, Record};
-use store::recent::{LogQuery, TraceQuery};
+use store::logs::LogQuery;
+use store::traces::SpanQuery;
 use store::{Store, StoreOptions};
 
 const NOW: u64 = 1_700_000_000_000_000_000;
@@ -165,9 +166,10 @@ fn all_signals_are_kept_and_their_services_told() {
     drop(store);
     let store = open(&files, options());
     replay(&store);
-    assert_eq!(store.traces().list(TraceQuery { limit: 9, ..TraceQuery::default() }).len(), 1);
-    assert_eq!(store.traces().get([1; 16])[0].name, "GET");
-    assert_eq!(store.logs().list(LogQuery { limit: 9, ..LogQuery::default() })[0].body, "sent");
+    let traces = store.traces().list(&SpanQuery::default()).expect("traces");
+    assert_eq!((traces.len(), traces[0].name.as_str()), (1, "GET"));
+    let logs = store.logs().search(&LogQuery::default()).expect("logs");
+    assert_eq!(logs.records[0].body, "sent");
     let services = store.services();
     let told: Vec<_> =
         services.iter().map(|s| (s.name.as_str(), s.spans, s.points, s.logs)).collect();
