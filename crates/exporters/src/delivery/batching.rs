@@ -4,7 +4,8 @@
 //! One task takes requests from the queue, keeps them apart by the request headers named in
 //! `partition.metadata_keys` (and by tenant), and hands a batch to the consumers once it has
 //! `min_size` or its oldest part has waited `flush_timeout`; no batch is larger than `max_size`.
-//! What is being merged still counts against the queue, so the queue's bound is the bound of this.
+//! What is being merged still counts against the queue, so the queue's bound is the bound of this;
+//! when somebody finds no room, it is sent as it is: waiting would keep out what it waits for.
 //! Bounds: [`PARTITIONS_MAX`]; beyond it the oldest partition is flushed.
 
 use std::collections::VecDeque;
@@ -65,6 +66,10 @@ pub(super) async fn merge(queue: &Queue, settings: &BatchSettings, out: mpsc::Se
                 }
                 None => break,
             },
+            // Last: by now all that was queued is in a group.
+            () = queue.pressed() => {
+                groups.drain(..).flat_map(|group| group.pieces(settings, true)).collect()
+            }
         };
         for batch in ready {
             if out.send(batch).await.is_err() {

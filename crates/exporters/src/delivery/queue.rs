@@ -222,6 +222,11 @@ impl Queue {
         }
     }
 
+    /// Resolves when someone did not find room.
+    pub async fn pressed(&self) {
+        self.room.pressed().await;
+    }
+
     /// The next batch to send; `None` when closed and, in memory, empty.
     pub async fn next(&self) -> Option<Queued> {
         match &self.source {

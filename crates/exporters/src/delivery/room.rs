@@ -18,20 +18,22 @@ pub(super) struct Room {
     pub capacity: u64,
     used: Mutex<u64>,
     freed: Notify,
+    pressed: Notify,
     closed: AtomicBool,
     pub meter: QueueMeter,
 }
 
 impl Room {
     pub fn new(capacity: u64, meter: QueueMeter) -> Arc<Self> {
-        let (used, freed) = (Mutex::new(0), Notify::new());
-        Arc::new(Room { capacity, used, freed, closed: AtomicBool::new(false), meter })
+        let (used, freed, pressed) = (Mutex::new(0), Notify::new(), Notify::new());
+        Arc::new(Room { capacity, used, freed, pressed, closed: AtomicBool::new(false), meter })
     }
 
     /// Takes `size` if there is so much.
     pub fn try_take(self: &Arc<Self>, size: u64) -> Option<Arc<Claim>> {
         let mut used = self.used.lock();
         if self.is_closed() || *used + size > self.capacity {
+            self.pressed.notify_one();
             return None;
         }
         *used += size;
@@ -54,6 +56,11 @@ impl Room {
             }
             freed.await;
         }
+    }
+
+    /// Resolves when someone did not find room.
+    pub async fn pressed(&self) {
+        self.pressed.notified().await;
     }
 
     /// Takes `size` whether there is so much or not: it lies on the disk already.

@@ -160,3 +160,24 @@ async fn only_the_part_that_remains_is_sent_again() {
         exporter.stop().await.expect("stops");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_full_of_what_is_being_merged_does_not_wait_for_more() {
+    let batching = BatchSettings { flush_timeout: Duration::from_secs(3600), ..by_items(1000, 0) };
+    let queue = QueueSettings {
+        batch: Some(batching),
+        size: 2,
+        block_on_overflow: true,
+        ..QueueSettings::default()
+    };
+    let script = Script::new([]);
+    let exporter = Delivery::new(&context(), settings(Some(queue)), script.clone());
+    exporter.start().await.expect("starts");
+    let begun = Instant::now();
+    for _ in 0..7 {
+        exporter.export(batch(3)).await.expect("room");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    exporter.stop().await.expect("stops");
+    assert_eq!(script.items().iter().sum::<u64>(), 21);
+}
