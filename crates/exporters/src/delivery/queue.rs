@@ -193,9 +193,13 @@ impl Queue {
             );
             return Err((batch, Error::rejected(message)));
         }
+        let bytes = match &self.source {
+            Source::Memory { .. } => batch.payload.len() as u64,
+            Source::Log(_) => 0,
+        };
         let claim = match self.settings.block_on_overflow {
-            true => self.room.take(size).await,
-            false => self.room.try_take(size),
+            true => self.room.take(size, bytes).await,
+            false => self.room.try_take(size, bytes),
         };
         let Some(claim) = claim else {
             let error = match self.room.is_closed() {
@@ -210,7 +214,10 @@ impl Queue {
                 let stopped = || Error::closed("the exporter is stopping");
                 let Some(sender) = sender.lock().clone() else { return Err((batch, stopped())) };
                 let sent = sender.send(Queued { batch, claims });
-                sent.map_err(|refused| (refused.0.batch, stopped()))
+                sent.map_err(|refused| (refused.0.batch, stopped()))?;
+                // It is taken; only the answer waits.
+                self.room.ease(self.settings.consumers as u64).await;
+                Ok(())
             }
             Source::Log(log) => {
                 let opened = tokio::time::timeout(TAKE_OVER_PATIENCE, self.opened(log)).await;

@@ -6,43 +6,72 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pipeline::telemetry::QueueMeter;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::durable::Offsets;
+
+/// Bytes in memory above which senders are slowed down to the pace of the consumers. 4 MiB: forty
+/// usual requests, far more than is under way at a time.
+const EASE_BYTES: u64 = 4 << 20;
+
+/// Longest time a sender is held back for one request, and how long consumers may deliver nothing
+/// before nobody waits for them any more: then the queue is there to be filled.
+const EASE_MAX: Duration = Duration::from_millis(100);
 
 /// Room of one queue, in units of its sizer.
 pub(super) struct Room {
     pub capacity: u64,
-    used: Mutex<u64>,
+    used: Mutex<Used>,
     freed: Notify,
     pressed: Notify,
     closed: AtomicBool,
     pub meter: QueueMeter,
 }
 
+/// What is taken of a room.
+struct Used {
+    units: u64,
+    requests: u64,
+    /// Of what lies in memory.
+    bytes: u64,
+    /// When room was given back last.
+    given: Instant,
+}
+
 impl Room {
     pub fn new(capacity: u64, meter: QueueMeter) -> Arc<Self> {
-        let (used, freed, pressed) = (Mutex::new(0), Notify::new(), Notify::new());
-        Arc::new(Room { capacity, used, freed, pressed, closed: AtomicBool::new(false), meter })
+        let used = Used { units: 0, requests: 0, bytes: 0, given: Instant::now() };
+        Arc::new(Room {
+            capacity,
+            used: Mutex::new(used),
+            freed: Notify::new(),
+            pressed: Notify::new(),
+            closed: AtomicBool::new(false),
+            meter,
+        })
     }
 
-    /// Takes `size` if there is so much.
-    pub fn try_take(self: &Arc<Self>, size: u64) -> Option<Arc<Claim>> {
+    /// Takes `size` if there is so much, for a request that keeps `bytes` in memory.
+    pub fn try_take(self: &Arc<Self>, size: u64, bytes: u64) -> Option<Arc<Claim>> {
         let mut used = self.used.lock();
-        if self.is_closed() || *used + size > self.capacity {
+        if self.is_closed() || used.units + size > self.capacity {
             self.pressed.notify_one();
             return None;
         }
-        *used += size;
-        self.meter.size(*used);
-        Some(self.claim(size))
+        used.units += size;
+        used.requests += 1;
+        used.bytes += bytes;
+        self.meter.size(used.units);
+        Some(self.claim(size, bytes))
     }
 
     /// Takes `size` as soon as there is so much; none when the queue closes before.
-    pub async fn take(self: &Arc<Self>, size: u64) -> Option<Arc<Claim>> {
+    pub async fn take(self: &Arc<Self>, size: u64, bytes: u64) -> Option<Arc<Claim>> {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -51,7 +80,7 @@ impl Room {
             if self.is_closed() {
                 return None;
             }
-            if let Some(claim) = self.try_take(size) {
+            if let Some(claim) = self.try_take(size, bytes) {
                 return Some(claim);
             }
             freed.await;
@@ -63,18 +92,41 @@ impl Room {
         self.pressed.notified().await;
     }
 
+    /// Holds a sender back while more lies in memory than `consumers` will take at once and they
+    /// get on: whoever is faster than the peer waits here for it instead of filling the memory.
+    pub async fn ease(&self, consumers: u64) {
+        let end = Instant::now() + EASE_MAX;
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            let until = {
+                let used = self.used.lock();
+                if used.bytes <= EASE_BYTES || used.requests <= consumers || self.is_closed() {
+                    return;
+                }
+                end.min(used.given + EASE_MAX)
+            };
+            if tokio::time::timeout_at(until, freed).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Takes `size` whether there is so much or not: it lies on the disk already.
     pub fn found(&self, size: u64) {
         let mut used = self.used.lock();
-        *used += size;
-        self.meter.size(*used);
+        used.units += size;
+        used.requests += 1;
+        self.meter.size(used.units);
     }
 
     /// A claim on `size` that was taken before.
-    pub fn claim(self: &Arc<Self>, size: u64) -> Arc<Claim> {
+    fn claim(self: &Arc<Self>, size: u64, bytes: u64) -> Arc<Claim> {
         Arc::new(Claim {
             room: self.clone(),
             size,
+            bytes,
             place: None,
             kept: AtomicBool::new(false),
             left: AtomicBool::new(false),
@@ -103,10 +155,14 @@ impl Room {
         self.closed.load(Ordering::Acquire)
     }
 
-    pub fn give(&self, size: u64) {
+    pub fn give(&self, size: u64, bytes: u64) {
         let mut used = self.used.lock();
-        *used = used.saturating_sub(size);
-        self.meter.size(*used);
+        used.units = used.units.saturating_sub(size);
+        used.requests = used.requests.saturating_sub(1);
+        used.bytes = used.bytes.saturating_sub(bytes);
+        used.given = Instant::now();
+        self.meter.size(used.units);
+        drop(used);
         self.freed.notify_waiters();
     }
 }
@@ -115,6 +171,8 @@ impl Room {
 pub(super) struct Claim {
     room: Arc<Room>,
     size: u64,
+    /// Of the request, while it lies in memory.
+    bytes: u64,
     /// Where it lies in the log of a durable queue.
     place: Option<(Arc<Offsets>, u64)>,
     /// A part of it has not met its fate: it stays in the log.
@@ -130,6 +188,7 @@ impl Claim {
         Arc::new(Claim {
             room: room.clone(),
             size,
+            bytes: 0,
             place,
             kept: AtomicBool::new(false),
             left: AtomicBool::new(false),
@@ -143,10 +202,10 @@ impl Drop for Claim {
             Some(_) if *self.kept.get_mut() => {}
             Some((offsets, position)) => {
                 offsets.done(*position);
-                self.room.give(self.size);
+                self.room.give(self.size, self.bytes);
             }
             None if *self.left.get_mut() => {}
-            None => self.room.give(self.size),
+            None => self.room.give(self.size, self.bytes),
         }
     }
 }
