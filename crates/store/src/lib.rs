@@ -11,6 +11,7 @@
 //! - [`head`]: series, samples, selection
 //! - [`columns`]: the form in which series are handed on
 //! - [`metrics`]: blocks of metrics, written, read and merged
+//! - [`storage`]: the blocks of all signals and what looks after them
 //! - [`remote_write`]: Prometheus remote write, past all pipelines
 //! - [`traces`], [`logs`]: spans and log records, and their search; [`rows`] is what they share
 //!
@@ -25,6 +26,7 @@ pub mod metrics;
 pub mod remote_write;
 pub mod rows;
 mod services;
+pub mod storage;
 pub mod traces;
 
 use std::path::Path;
@@ -39,6 +41,7 @@ pub use columns::{Exemplar, SeriesColumns};
 pub use head::{FamilyInfo, Head, HeadOptions, HeadStats, IngestReport, SeriesData};
 pub use logs::Logs;
 pub use services::{SERVICES_MAX, Service};
+pub use storage::{Storage, StorageOptions};
 pub use traces::Traces;
 
 /// Settings of a store.
@@ -50,6 +53,8 @@ pub struct StoreOptions {
     pub head: HeadOptions,
     /// Spans in memory, and log records in memory.
     pub rows: rows::Limits,
+    /// Blocks.
+    pub storage: StorageOptions,
 }
 
 /// A snapshot of everything counted.
@@ -72,6 +77,7 @@ pub struct Store {
     traces: Traces,
     logs: Logs,
     services: services::Services,
+    storage: Storage,
 }
 
 impl Store {
@@ -85,7 +91,9 @@ impl Store {
         files: Arc<dyn Files>,
         clock: Clock,
     ) -> Result<Store> {
-        let log = Arc::new(Log::open(&dir.join("log"), options.log, files, clock)?);
+        let (log_files, log_clock) = (files.clone(), clock.clone());
+        let log = Arc::new(Log::open(&dir.join("log"), options.log, log_files, log_clock)?);
+        let storage = Storage::open(dir, options.storage, log.writer_id(), files, clock)?;
         let head = Arc::new(Head::new(options.head));
         let pruned = Arc::downgrade(&head);
         log.on_drop(move |dropped| {
@@ -99,6 +107,7 @@ impl Store {
             traces: Traces::new(options.rows),
             logs: Logs::new(options.rows),
             services: services::Services::default(),
+            storage,
         })
     }
 
@@ -147,6 +156,11 @@ impl Store {
         &self.head
     }
 
+    /// Blocks of all signals.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
     /// Traces.
     pub fn traces(&self) -> &Traces {
         &self.traces
@@ -172,11 +186,12 @@ impl Store {
         }
     }
 
-    /// Syncs and closes the log; memory stays readable.
+    /// Syncs and closes the log, ends what looks after the blocks; memory and blocks stay readable.
     ///
     /// # Errors
     /// As [`Log::close`].
     pub fn close(&self) -> Result<()> {
+        self.storage.stop();
         self.log.close()
     }
 }

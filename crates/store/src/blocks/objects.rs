@@ -8,8 +8,11 @@
 //! Errors: [`basics::Kind::Retry`] when it may work later (disk full, time-out), `Corrupt` when
 //! the object is not there or shorter than asked for.
 
+mod cached;
 mod local;
 mod memory;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg(test)]
 mod tests;
 
@@ -20,8 +23,11 @@ use std::ops::Range;
 use basics::Result;
 use bytes::Bytes;
 
+pub use cached::Cached;
 pub use local::Local;
 pub use memory::{Fault, Memory};
+#[cfg(feature = "s3")]
+pub use s3::{S3, S3Options};
 
 /// What a listing tells of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

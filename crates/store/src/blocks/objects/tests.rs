@@ -77,3 +77,19 @@ fn a_failing_disk_leaves_no_half_object() {
         assert!(files.list(Path::new("/store/tmp")).unwrap().len() <= 1);
     }
 }
+
+#[test]
+fn what_is_far_is_read_once() {
+    use std::sync::Arc;
+    let memory = Memory::new();
+    contract(&Cached::new(Arc::new(Memory::new()), 1 << 20));
+    memory.put("a", &[7; 1000]).unwrap();
+    let cached = Cached::new(Arc::new(memory.clone()), 100 << 10);
+    for _ in 0..3 {
+        let parts = cached.get_ranges("a", &[0..10, 20..30]).unwrap();
+        assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), 20);
+    }
+    assert_eq!(memory.reads(), 2);
+    cached.get_ranges("a", &[0..10, 30..40]).unwrap();
+    assert_eq!(memory.reads(), 3);
+}
