@@ -22,6 +22,7 @@ mod compact;
 mod exemplars;
 mod index;
 mod merge;
+mod opened;
 mod schema;
 mod select;
 #[cfg(test)]
@@ -33,6 +34,8 @@ use std::cmp::Ordering;
 use basics::labels::Labels;
 
 pub use compact::compact;
+pub use merge::{Lent, Scratch};
+pub use opened::Opened;
 pub use select::{Blocks, CACHE_BYTES};
 pub use write::write_block;
 

@@ -63,7 +63,9 @@ impl Parts {
 
     /// One series of all parts.
     pub fn merge(self, plans: &mut Plans, scratch: &mut Scratch) -> Result<SeriesColumns> {
-        let (times, values, start_times) = numbers(self.numbers, plans, scratch)?;
+        let read = read_numbers(&self.numbers, |parts| plans.of(parts), scratch)?;
+        let (times, values) = (read.times, read.values.into());
+        let start_times = read.start_times.into();
         let mut exemplars = self.exemplars;
         exemplars.sort_by_key(|exemplar| exemplar.time_ms);
         exemplars.dedup();
@@ -80,10 +82,24 @@ impl Parts {
 }
 
 /// Buffers that are used for one series after the other.
-#[derive(Default)]
-pub(super) struct Scratch {
+#[derive(Debug, Default)]
+pub struct Scratch {
     values: Vec<f64>,
     starts: Vec<i64>,
+    /// What is picked from either.
+    picked: Vec<f64>,
+    picked_starts: Vec<i64>,
+}
+
+/// Numbers of one series, lent by what has them or by the buffers that they were decoded into.
+#[derive(Debug, Default)]
+pub struct Lent<'a> {
+    /// Sample times, Unix milliseconds, ascending, each once; shared within a timestamp group.
+    pub times: Arc<[i64]>,
+    /// Sample values, aligned with `times`.
+    pub values: &'a [f64],
+    /// When each value started counting, 0 = unknown; empty when none is known.
+    pub start_times: &'a [i64],
 }
 
 impl Values {
@@ -147,44 +163,49 @@ pub(super) fn corrupt(error: Corrupt) -> Error {
     Error::corrupt("a chunk cannot be read").caused_by(error)
 }
 
-type Merged = (Arc<[i64]>, Arc<[f64]>, Arc<[i64]>);
-
-fn numbers(parts: Vec<Numbers>, plans: &mut Plans, scratch: &mut Scratch) -> Result<Merged> {
-    let Scratch { values, starts } = scratch;
+/// The numbers of all parts, each time once.
+pub(super) fn read_numbers<'a>(
+    parts: &'a [Numbers],
+    plan: impl FnOnce(&[Numbers]) -> Arc<Plan>,
+    scratch: &'a mut Scratch,
+) -> Result<Lent<'a>> {
+    let Scratch { values, starts, picked, picked_starts } = scratch;
     values.clear();
     starts.clear();
     let has_starts = parts.iter().any(|part| part.values.has_starts());
-    let read = |part: &Numbers, values: &mut Vec<f64>, starts: &mut Vec<i64>| -> Result<()> {
+    let mut read = |part: &Numbers| -> Result<()> {
         part.values.read(&part.times, values)?;
         match has_starts {
             true => part.values.read_starts(&part.times, starts),
             false => Ok(()),
         }
     };
-    let times = match &parts[..] {
-        [] => return Ok(Merged::default()),
+    let plan = match parts {
+        [] => return Ok(Lent::default()),
+        [Numbers { times, values: Values::Plain { values, starts } }] => {
+            return Ok(Lent { times: times.clone(), values, start_times: starts });
+        }
         [one] => {
-            read(one, values, starts)?;
-            one.times.clone()
+            read(one)?;
+            return Ok(Lent { times: one.times.clone(), values, start_times: starts });
         }
-        _ => {
-            let plan = plans.of(&parts);
-            for part in plan.order.iter().map(|part| &parts[*part]) {
-                read(part, values, starts)?;
-            }
-            if let Some(picks) = &plan.picks {
-                *values = picks.iter().map(|at| values[*at as usize]).collect();
-                if has_starts {
-                    *starts = picks.iter().map(|at| starts[*at as usize]).collect();
-                }
-            }
-            plan.times.clone()
-        }
+        _ => plan(parts),
     };
-    Ok((times, Arc::from(&values[..]), Arc::from(&starts[..])))
+    plan.order.iter().try_for_each(|part| read(&parts[*part]))?;
+    let times = plan.times.clone();
+    let Some(picks) = &plan.picks else {
+        return Ok(Lent { times, values, start_times: starts });
+    };
+    picked.clear();
+    picked.extend(picks.iter().map(|at| values[*at as usize]));
+    picked_starts.clear();
+    if has_starts {
+        picked_starts.extend(picks.iter().map(|at| starts[*at as usize]));
+    }
+    Ok(Lent { times, values: picked, start_times: picked_starts })
 }
 
-fn histograms(
+pub(super) fn histograms(
     mut parts: Vec<Vec<(i64, Arc<NativeHistogram>)>>,
 ) -> Vec<(i64, Arc<NativeHistogram>)> {
     match parts.len() {
@@ -197,11 +218,11 @@ fn histograms(
 #[derive(Default)]
 pub(super) struct Plans {
     /// The pointers stand for the times: those in the plan keep them from being used again.
-    known: HashMap<Vec<usize>, Plan>,
+    known: HashMap<Vec<usize>, Arc<Plan>>,
     bytes: usize,
 }
 
-struct Plan {
+pub(super) struct Plan {
     /// Parts in the order in which they are read, one behind the other.
     order: Vec<usize>,
     /// Of all that is read, in order of time; none when that is the order already.
@@ -211,18 +232,19 @@ struct Plan {
 }
 
 impl Plans {
-    fn of(&mut self, parts: &[Numbers]) -> &Plan {
+    pub(super) fn of(&mut self, parts: &[Numbers]) -> Arc<Plan> {
         let key: Vec<usize> = parts.iter().map(|part| part.times.as_ptr() as usize).collect();
         if self.bytes > PLANS_BYTES_MAX {
             self.known.clear();
             self.bytes = 0;
         }
         let bytes = &mut self.bytes;
-        self.known.entry(key).or_insert_with(|| {
+        let plan = self.known.entry(key).or_insert_with(|| {
             let plan = Plan::new(parts);
             *bytes += plan.times.len() * 12;
-            plan
-        })
+            Arc::new(plan)
+        });
+        Arc::clone(plan)
     }
 }
 

@@ -19,6 +19,7 @@ use quick_cache::sync::Cache;
 
 use super::index::{Block, RowGroup};
 use super::merge::{Numbers, Parts, Plans, Scratch, Values, corrupt};
+use super::opened::Opened;
 use super::{exemplars, schema};
 use crate::blocks::{BlockInfo, Catalog, Ulid};
 use crate::columns::SeriesColumns;
@@ -99,13 +100,54 @@ impl Blocks {
         series_max: usize,
         newest: Vec<SeriesColumns>,
     ) -> Result<Vec<SeriesColumns>> {
+        let slots = self.parts(matchers, (start, end), series_max)?;
+        if slots.is_empty() {
+            within(newest.len(), series_max)?;
+            return Ok(newest);
+        }
+        let slots = with_newest(slots, newest, series_max)?;
+        let (mut plans, mut scratch) = (Plans::default(), Scratch::default());
+        let mut all = Vec::with_capacity(slots.len());
+        for parts in slots {
+            let columns = parts.merge(&mut plans, &mut scratch)?;
+            // A row's range may reach over the one asked for while no sample lies in it.
+            if !columns.is_empty() {
+                all.push(columns);
+            }
+        }
+        Ok(all)
+    }
+
+    /// As [`Blocks::select`], with the samples still packed: they are decoded series by series, so
+    /// that a selection takes the bytes of its chunks. A series may turn out to have no sample.
+    ///
+    /// # Errors
+    /// As [`Blocks::select`].
+    pub fn open(
+        &self,
+        matchers: &[Matcher],
+        start: i64,
+        end: i64,
+        series_max: usize,
+        newest: Vec<SeriesColumns>,
+    ) -> Result<Opened> {
+        let slots = self.parts(matchers, (start, end), series_max)?;
+        Ok(Opened::new(with_newest(slots, newest, series_max)?))
+    }
+
+    /// What blocks have of the series.
+    fn parts(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        series_max: usize,
+    ) -> Result<Vec<Parts>> {
         self.undamaged(|blocks| {
-            let mut selection = Selection::new(self, (start, end));
+            let mut selection = Selection::new(self, range);
             selection.find(blocks, matchers, series_max)?;
             selection.read()?;
             Ok(selection.slots)
         })
-        .and_then(|slots| merge(slots, newest, series_max))
     }
 
     /// Labels of the series that satisfy all matchers and may have a sample in `start..=end`.
@@ -471,17 +513,12 @@ pub(super) fn unpack_histograms(
     Ok(times.iter().copied().zip(native).collect())
 }
 
-/// Merges what blocks and head have.
-fn merge(
-    slots: Vec<Parts>,
+/// Adds what the head has to what blocks have.
+fn with_newest(
+    mut slots: Vec<Parts>,
     newest: Vec<SeriesColumns>,
     series_max: usize,
-) -> Result<Vec<SeriesColumns>> {
-    if slots.is_empty() {
-        within(newest.len(), series_max)?;
-        return Ok(newest);
-    }
-    let mut slots = slots;
+) -> Result<Vec<Parts>> {
     let mut by_labels: HashMap<Labels, usize> =
         slots.iter().enumerate().map(|(at, parts)| (parts.labels.clone(), at)).collect();
     for columns in newest {
@@ -489,14 +526,5 @@ fn merge(
         slots[at].add(columns);
     }
     within(slots.len(), series_max)?;
-    let (mut plans, mut scratch) = (Plans::default(), Scratch::default());
-    let mut all = Vec::with_capacity(slots.len());
-    for parts in slots {
-        let columns = parts.merge(&mut plans, &mut scratch)?;
-        // A row's range may reach over the one asked for while no sample lies in it.
-        if !columns.is_empty() {
-            all.push(columns);
-        }
-    }
-    Ok(all)
+    Ok(slots)
 }

@@ -43,8 +43,38 @@ fn is(name: &str, value: &str) -> Matcher {
 }
 
 fn all(blocks: &Blocks, matchers: &[Matcher], (start, end): (i64, i64)) -> Vec<SeriesColumns> {
-    let mut found = blocks.select(matchers, start, end, 0, Vec::new()).unwrap();
+    select(blocks, matchers, (start, end), Vec::new())
+}
+
+/// What a selection gives, ascending by labels; opened and read series by series it is the same.
+fn select(
+    blocks: &Blocks,
+    matchers: &[Matcher],
+    (start, end): (i64, i64),
+    newest: Vec<SeriesColumns>,
+) -> Vec<SeriesColumns> {
+    let mut found = blocks.select(matchers, start, end, 0, newest.clone()).unwrap();
     found.sort_by(|a, b| a.labels.cmp(&b.labels));
+    let opened = blocks.open(matchers, start, end, 0, newest).unwrap();
+    let mut scratch = Scratch::default();
+    let read = |at: usize| {
+        let lent = opened.read(at, &mut scratch).unwrap();
+        let histograms = opened.histograms(at);
+        assert!(opened.samples(at) >= lent.times.len() + histograms.len());
+        SeriesColumns {
+            labels: opened.labels(at).clone(),
+            times: lent.times,
+            values: lent.values.into(),
+            start_times: lent.start_times.into(),
+            histograms,
+            ..<_>::default()
+        }
+    };
+    let mut one_by_one: Vec<_> =
+        (0..opened.len()).map(read).filter(|series| !series.is_empty()).collect();
+    one_by_one.sort_by(|a, b| a.labels.cmp(&b.labels));
+    let without = |series: &SeriesColumns| SeriesColumns { exemplars: vec![], ..series.clone() };
+    assert_same(&one_by_one, &found.iter().map(without).collect::<Vec<_>>());
     found
 }
 
@@ -180,8 +210,7 @@ fn blocks_and_head_meet_and_the_newest_value_wins() {
     let new = numbers(&[("__name__", "only in the head")], &times(&[50]), &[9.0]);
     for _ in 0..2 {
         let newest = vec![new.clone(), head.clone()];
-        let mut found = blocks.select(&[], 0, 45, 0, newest).unwrap();
-        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        let found = select(&blocks, &[], (0, 45), newest);
         assert_eq!(&found[0].times[..], [10, 15, 20, 30, 40, 50]);
         assert_eq!(&found[0].values[..], [1.0, 1.5, 2.5, 3.0, 4.5, 5.0]);
         assert_eq!(found.len(), 2);
