@@ -7,30 +7,78 @@ use std::sync::Arc;
 
 use basics::labels::{Labels, Matcher};
 use otlp_series::NativeHistogram;
-use promql::{FloatHistogram, HistogramSample, Select, Series, SeriesSource};
+use promql::{
+    Buffer, FloatHistogram, HistogramSample, Known, Samples, Select, Selection, Series,
+    SeriesSource,
+};
 use store::Store;
+use store::metrics::Opened;
 
 /// The store's metrics as PromQL reads them.
 pub struct Source(pub Arc<Store>);
 
 impl SeriesSource for Source {
     fn select(&self, select: &Select<'_>) -> basics::Result<Vec<Series>> {
-        let found = self.0.head().select(
-            select.matchers,
-            select.start_ms,
-            select.end_ms,
-            select.hints.series_max,
-        )?;
-        Ok(found
-            .into_iter()
-            .map(|series| Series {
-                labels: series.labels,
-                timestamps_ms: series.timestamps_ms.into(),
-                values: series.values.into(),
-                histograms: series.histograms.iter().map(histogram).collect(),
-                ..Default::default()
+        let found = self.find(select)?;
+        let mut buffer = Buffer::default();
+        let series = (0..found.len()).map(|at| {
+            let labels = found.labels(at).clone();
+            let samples = found.read(at, &mut buffer)?;
+            Ok(Series {
+                labels,
+                timestamps_ms: samples.timestamps_ms,
+                values: samples.values.into(),
+                start_times_ms: samples.start_times_ms.into(),
+                histograms: samples.histograms.into(),
             })
-            .collect())
+        });
+        series.collect()
+    }
+
+    fn open<'a>(&'a self, select: &Select<'_>) -> basics::Result<Box<dyn Selection + 'a>> {
+        Ok(Box::new(self.find(select)?))
+    }
+}
+
+impl Source {
+    fn find(&self, select: &Select<'_>) -> basics::Result<Found> {
+        let Select { matchers, start_ms, end_ms, hints } = *select;
+        self.0.select(matchers, start_ms, end_ms, hints.series_max).map(Found)
+    }
+}
+
+/// Series of the store, decoded when they are read.
+struct Found(Opened);
+
+impl Selection for Found {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn labels(&self, at: usize) -> &Labels {
+        self.0.labels(at)
+    }
+
+    fn samples(&self, at: usize) -> usize {
+        self.0.samples(at)
+    }
+
+    fn held(&self) -> usize {
+        self.0.unpacked()
+    }
+
+    fn read<'a>(&'a self, at: usize, buffer: &'a mut Buffer) -> basics::Result<Samples<'a>> {
+        let Buffer { values, start_times_ms, histograms } = buffer;
+        histograms.clear();
+        histograms.extend(self.0.histograms(at).iter().map(histogram));
+        let lent = self.0.read(at, values, start_times_ms)?;
+        Ok(Samples {
+            timestamps_ms: lent.times,
+            values: lent.values,
+            start_times_ms: lent.start_times,
+            histograms,
+            known: Known::default(),
+        })
     }
 }
 

@@ -33,6 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use basics::files::Files;
+use basics::labels::Matcher;
 use basics::{Clock, Result, UnixNano};
 use otlp_wire::{Payload, Signal};
 use segment_log::{Log, Record, Ticket};
@@ -109,6 +110,24 @@ impl Store {
             services: services::Services::default(),
             storage,
         })
+    }
+
+    /// Metric series that satisfy all matchers and may have a sample in `start_ms..=end_ms`, of
+    /// blocks and memory together, each time once; they are decoded when they are read.
+    ///
+    /// # Errors
+    /// As [`metrics::Blocks::select`].
+    pub fn select(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+        series_max: usize,
+    ) -> Result<metrics::Opened> {
+        // Memory first: what a flush moves to a block meanwhile is read twice and not missed.
+        let newest = self.head.select(matchers, start_ms, end_ms, series_max)?;
+        let newest = newest.into_iter().map(SeriesColumns::from).collect();
+        self.storage.metrics().open(matchers, start_ms, end_ms, series_max, newest)
     }
 
     /// Takes a payload that was received at `received` into memory. The log is the caller's.

@@ -34,7 +34,7 @@ use std::cmp::Ordering;
 use basics::labels::Labels;
 
 pub use compact::compact;
-pub use merge::{Lent, Scratch};
+pub use merge::Lent;
 pub use opened::Opened;
 pub use select::{Blocks, CACHE_BYTES};
 pub use write::write_block;

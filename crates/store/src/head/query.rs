@@ -12,6 +12,7 @@ use roaring::RoaringBitmap;
 use super::registry::Registry;
 use super::series::Columns;
 use super::{FamilyInfo, Head, SHARDS};
+use crate::columns::SeriesColumns;
 
 /// One series' samples in a time range.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,14 @@ pub struct SeriesData {
     pub values: Vec<f64>,
     /// Native histograms with their times, ascending.
     pub histograms: Vec<(i64, Arc<NativeHistogram>)>,
+}
+
+impl From<SeriesData> for SeriesColumns {
+    fn from(series: SeriesData) -> Self {
+        let SeriesData { labels, timestamps_ms, values, histograms } = series;
+        let (times, values) = (timestamps_ms.into(), values.into());
+        SeriesColumns { labels, times, values, histograms, ..SeriesColumns::default() }
+    }
 }
 
 impl Head {

@@ -63,7 +63,8 @@ impl Parts {
 
     /// One series of all parts.
     pub fn merge(self, plans: &mut Plans, scratch: &mut Scratch) -> Result<SeriesColumns> {
-        let read = read_numbers(&self.numbers, |parts| plans.of(parts), scratch)?;
+        let Scratch { values, starts } = scratch;
+        let read = read_numbers(&self.numbers, |parts| plans.of(parts), values, starts)?;
         let (times, values) = (read.times, read.values.into());
         let start_times = read.start_times.into();
         let mut exemplars = self.exemplars;
@@ -82,16 +83,13 @@ impl Parts {
 }
 
 /// Buffers that are used for one series after the other.
-#[derive(Debug, Default)]
-pub struct Scratch {
+#[derive(Default)]
+pub(super) struct Scratch {
     values: Vec<f64>,
     starts: Vec<i64>,
-    /// What is picked from either.
-    picked: Vec<f64>,
-    picked_starts: Vec<i64>,
 }
 
-/// Numbers of one series, lent by what has them or by the buffers that they were decoded into.
+/// Numbers of one series, lent by what has them or by the buffers they were decoded into.
 #[derive(Debug, Default)]
 pub struct Lent<'a> {
     /// Sample times, Unix milliseconds, ascending, each once; shared within a timestamp group.
@@ -167,9 +165,9 @@ pub(super) fn corrupt(error: Corrupt) -> Error {
 pub(super) fn read_numbers<'a>(
     parts: &'a [Numbers],
     plan: impl FnOnce(&[Numbers]) -> Arc<Plan>,
-    scratch: &'a mut Scratch,
+    values: &'a mut Vec<f64>,
+    starts: &'a mut Vec<i64>,
 ) -> Result<Lent<'a>> {
-    let Scratch { values, starts, picked, picked_starts } = scratch;
     values.clear();
     starts.clear();
     let has_starts = parts.iter().any(|part| part.values.has_starts());
@@ -192,17 +190,13 @@ pub(super) fn read_numbers<'a>(
         _ => plan(parts),
     };
     plan.order.iter().try_for_each(|part| read(&parts[*part]))?;
-    let times = plan.times.clone();
-    let Some(picks) = &plan.picks else {
-        return Ok(Lent { times, values, start_times: starts });
-    };
-    picked.clear();
-    picked.extend(picks.iter().map(|at| values[*at as usize]));
-    picked_starts.clear();
-    if has_starts {
-        picked_starts.extend(picks.iter().map(|at| starts[*at as usize]));
+    if let Some(picks) = &plan.picks {
+        *values = picks.iter().map(|at| values[*at as usize]).collect();
+        if has_starts {
+            *starts = picks.iter().map(|at| starts[*at as usize]).collect();
+        }
     }
-    Ok(Lent { times, values: picked, start_times: picked_starts })
+    Ok(Lent { times: plan.times.clone(), values, start_times: starts })
 }
 
 pub(super) fn histograms(

@@ -10,7 +10,7 @@ use basics::labels::Labels;
 use otlp_series::NativeHistogram;
 use parking_lot::Mutex;
 
-use super::merge::{Lent, Parts, Plans, Scratch, Values, histograms, read_numbers};
+use super::merge::{Lent, Numbers, Parts, Plans, Values, histograms, read_numbers};
 
 /// Series that were found, numbered from 0, in no order, each label set once.
 pub struct Opened {
@@ -56,12 +56,18 @@ impl Opened {
         self.series.iter().map(plain).sum()
     }
 
-    /// The numbers of a series.
+    /// The numbers of a series. What has to be decoded goes into the buffers, over what was there.
     ///
     /// # Errors
     /// [`basics::Kind::Corrupt`] when a chunk cannot be decoded.
-    pub fn read<'a>(&'a self, at: usize, scratch: &'a mut Scratch) -> Result<Lent<'a>> {
-        read_numbers(&self.series[at].numbers, |parts| self.plans.lock().of(parts), scratch)
+    pub fn read<'a>(
+        &'a self,
+        at: usize,
+        values: &'a mut Vec<f64>,
+        start_times: &'a mut Vec<i64>,
+    ) -> Result<Lent<'a>> {
+        let plan = |parts: &[Numbers]| self.plans.lock().of(parts);
+        read_numbers(&self.series[at].numbers, plan, values, start_times)
     }
 
     /// The native histograms of a series, ascending by time.

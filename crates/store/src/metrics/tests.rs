@@ -56,9 +56,9 @@ fn select(
     let mut found = blocks.select(matchers, start, end, 0, newest.clone()).unwrap();
     found.sort_by(|a, b| a.labels.cmp(&b.labels));
     let opened = blocks.open(matchers, start, end, 0, newest).unwrap();
-    let mut scratch = Scratch::default();
+    let (mut values, mut starts) = <_>::default();
     let read = |at: usize| {
-        let lent = opened.read(at, &mut scratch).unwrap();
+        let lent = opened.read(at, &mut values, &mut starts).unwrap();
         let histograms = opened.histograms(at);
         assert!(opened.samples(at) >= lent.times.len() + histograms.len());
         SeriesColumns {

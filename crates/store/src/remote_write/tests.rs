@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use basics::Clock;
 use basics::files::RealFiles;
-use basics::labels::{MatchOp, Matcher};
+use basics::labels::{Labels, MatchOp, Matcher};
 use otlp_series::{Refusal, STALE};
 use segment_log::Position;
 
@@ -130,6 +130,28 @@ fn a_series_is_exactly_the_labels_that_were_written() {
     // The same again: known, and there already.
     let again = write(&store, Version::V1, &body);
     assert_eq!((again.samples, again.report.duplicates, again.report.cache_misses), (2, 2, 0));
+}
+
+#[test]
+fn a_selection_has_what_blocks_and_memory_have() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let store = store(&folder);
+    let labels = [("__name__", "up"), ("instance", "a:1")];
+    write(&store, Version::V1, &series(&labels, &[(NOW_MS, 3.0)], &[]));
+    let flushed = crate::SeriesColumns {
+        labels: Labels::new(labels),
+        times: [NOW_MS - 2, NOW_MS - 1].into(),
+        values: [1.0, 2.0].into(),
+        ..Default::default()
+    };
+    let catalog = store.storage().catalog(otlp_wire::Signal::Metrics);
+    let block = crate::metrics::write_block(catalog, vec![flushed]).expect("writes").expect("some");
+    catalog.commit(vec![block], &[], None).expect("commits");
+    let found = store.select(&[], NOW_MS - 1, NOW_MS, 0).expect("selects");
+    let (mut values, mut starts) = (vec![], vec![]);
+    let read = found.read(0, &mut values, &mut starts).expect("reads");
+    assert_eq!((&read.times[..], read.values), (&[NOW_MS - 1, NOW_MS][..], &[2.0, 3.0][..]));
+    assert_eq!((found.len(), found.labels(0)), (1, &Labels::new(labels)));
 }
 
 #[test]
