@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The resolution cache: raw bytes of resource, scope, metric identity and attributes to series.
 //!
-//! Four maps, one inside the other, each keyed by bytes and compared exactly. Looking up a point
-//! that was seen before hashes its attributes once and allocates nothing.
+//! Four tables, one inside the other, each keyed by bytes and compared exactly. Senders repeat
+//! themselves: the metrics of a scope and the points of a metric are kept in the order in which they
+//! were met first, and the one behind the last is looked at before any hash is computed, so that a
+//! request like the one before costs one comparison a point, in memory read from front to back.
+
+mod ordered;
 
 use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
 use otlp_wire::{Attrs, MetricView, ResourceView, ScopeView};
 use smallvec::SmallVec;
+
+use ordered::Ordered;
 
 use crate::labels::{LabelMap, ResourcePart, point_labels, scope_labels};
 use crate::names::{NameContext, metric_name, unit_name};
@@ -36,13 +41,13 @@ struct ResourceEntry<F, S> {
 #[derive(Debug)]
 struct ScopeEntry<F, S> {
     labels: LabelMap,
-    metrics: ByBytes<MetricEntry<F, S>>,
+    metrics: Ordered<MetricEntry<F, S>>,
 }
 
 #[derive(Debug)]
 struct MetricEntry<F, S> {
     family: Option<(String, F)>,
-    points: ByBytes<Resolved<S>>,
+    points: Ordered<Resolved<S>>,
 }
 
 /// The series of one point, in the order in which its type writes them.
@@ -53,8 +58,8 @@ pub(crate) struct Resolved<S> {
     pub series: SmallVec<[Result<S, Refusal>; 1]>,
 }
 
-/// What an entry costs beside its key: maps, boxes, a few series.
-const ENTRY_BYTES: usize = 128;
+/// What an entry costs beside its key: a place in a table and in a list, boxes, a few series.
+const ENTRY_BYTES: usize = 96;
 
 impl<F, S> Translator<F, S> {
     /// An empty cache.
@@ -142,7 +147,7 @@ impl<K: Sink> Run<'_, K> {
         let options = self.options;
         let scope_entry = entry(scopes, scope.raw(), &mut self.bytes, || ScopeEntry {
             labels: scope_labels(scope, options),
-            metrics: HashMap::default(),
+            metrics: Ordered::default(),
         });
         for metric in scope.metrics() {
             let data = metric.data();
@@ -155,12 +160,12 @@ impl<K: Sink> Run<'_, K> {
             key.extend_from_slice(metric.unit().as_bytes());
             key.push(0xff);
             key.extend_from_slice(metric.name().as_bytes());
-            let mut added = 0;
-            let metric_entry = entry(&mut scope_entry.metrics, key, &mut added, || MetricEntry {
-                family: self.family_of(metric, kind),
-                points: HashMap::default(),
+            let metric_entry = scope_entry.metrics.get_or_insert(key, || {
+                let family = self.family_of(metric, kind);
+                self.bytes +=
+                    key.len() + size_of::<MetricEntry<K::Family, K::Series>>() + ENTRY_BYTES;
+                MetricEntry { family, points: Ordered::default() }
             });
-            self.bytes += added;
             let Some((name, family)) = &metric_entry.family else {
                 let count = metric.points_count() as u64;
                 self.report.refused.add(Refusal::MetricName, count);
@@ -230,31 +235,27 @@ pub(crate) struct Place<'p, F, S> {
     name: &'p str,
     family: &'p F,
     scope: &'p LabelMap,
-    points: &'p mut ByBytes<Resolved<S>>,
+    points: &'p mut Ordered<Resolved<S>>,
 }
 
 impl<F, S> Place<'_, F, S> {
-    /// The series of the point with `attrs`; resolved anew when its shape changed.
-    pub(crate) fn resolve<K: Sink<Family = F, Series = S>>(
+    /// The series of the point whose attributes are encoded as `key`; resolved anew when its shape
+    /// changed.
+    #[inline]
+    pub(crate) fn resolve<'a, K: Sink<Family = F, Series = S>>(
         &mut self,
         run: &mut Run<'_, K>,
-        attrs: Attrs<'_>,
+        key: &[u8],
+        attrs: impl Fn() -> Attrs<'a>,
         shape: &Shape<'_>,
     ) -> &Resolved<S> {
-        let key = attrs.raw();
         let (name, family, scope) = (self.name, self.family, self.scope);
-        match self.points.entry_ref(key) {
-            EntryRef::Occupied(known) => {
-                let known = known.into_mut();
-                if !shape.fits(known) {
-                    *known = resolve(run, name, family, scope, attrs, shape);
-                }
-                known
-            }
-            EntryRef::Vacant(place) => {
-                place.insert(resolve(run, name, family, scope, attrs, shape))
-            }
+        let new = |run: &mut Run<'_, K>| resolve(run, name, family, scope, attrs(), shape);
+        let known = self.points.get_or_insert(key, || new(run));
+        if !shape.fits(known) {
+            *known = new(run);
         }
+        known
     }
 }
 

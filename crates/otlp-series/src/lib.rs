@@ -13,6 +13,7 @@
 //! behaviour of the Go collector's translator.
 
 mod cache;
+mod exemplars;
 mod labels;
 mod names;
 mod native;
@@ -23,6 +24,7 @@ mod tests;
 use otlp_wire::{ExemplarView, Payload};
 
 pub use cache::Translator;
+pub use exemplars::exemplar_labels;
 pub use names::{NameContext, label_name, metric_name, number_label, unit_name};
 pub use native::NativeHistogram;
 
@@ -111,6 +113,8 @@ impl Options {
             resource_labels: ResourceLabels::Promoted(promoted.map(str::to_owned).to_vec()),
             fill_environment: true,
             accept_deltas: true,
+            // As many points as series fit: each at 200 to 300 bytes.
+            cache_bytes_max: 256 << 20,
             ..Options::for_remote_write()
         }
     }

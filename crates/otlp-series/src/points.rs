@@ -105,18 +105,21 @@ fn number<'a, K: Sink>(
     delta: bool,
     exemplars: bool,
 ) -> Result<(), Refusal> {
-    let stale = point.no_recorded_value();
-    let value = match point.value() {
+    let parts = point.parts();
+    let stale = parts.flags & 1 != 0;
+    let value = match parts.value {
         _ if stale => STALE,
         Some(value) => value.as_f64(),
         None => return Err(Refusal::NoData),
     };
-    let resolved = place.resolve(run, point.attrs(), &Shape::One);
+    let resolved = place.resolve(run, parts.attrs_raw, || point.attrs(), &Shape::One);
     let series = resolved.series[0].as_ref().map_err(|reason| *reason)?;
-    if exemplars {
+    if exemplars && parts.has_exemplars {
         point.exemplars().for_each(|exemplar| run.sink.exemplar(exemplar));
     }
-    run.sink.sample(series, stamp(point, delta && !stale), value);
+    let stamp =
+        Stamp { time_ms: ms(parts.time), start_ms: ms(parts.start), delta: delta && !stale };
+    run.sink.sample(series, stamp, value);
     Ok(())
 }
 
@@ -133,7 +136,7 @@ fn histogram<K: Sink>(
     }
     // A stale point usually comes without buckets: it ends whatever was there.
     let shape = Shape::Buckets { bounds, sum: point.sum().is_some(), any: stale };
-    let resolved = place.resolve(run, point.attrs(), &shape);
+    let resolved = place.resolve(run, point.attrs().raw(), || point.attrs(), &shape);
     if stale {
         return all_stale(run, resolved, stamp(point, false));
     }
@@ -183,7 +186,7 @@ fn summary<K: Sink>(
     let quantiles: Vec<(f64, f64)> = point.quantiles().collect();
     let stale = point.no_recorded_value();
     let shape = Shape::Quantiles { quantiles: &quantiles, any: stale };
-    let resolved = place.resolve(run, point.attrs(), &shape);
+    let resolved = place.resolve(run, point.attrs().raw(), || point.attrs(), &shape);
     if stale {
         return all_stale(run, resolved, stamp(point, false));
     }
@@ -201,7 +204,7 @@ fn exponential<K: Sink>(
     let stale = point.no_recorded_value();
     let histogram =
         if stale { NativeHistogram::stale() } else { NativeHistogram::from_point(*point)? };
-    let resolved = place.resolve(run, point.attrs(), &Shape::One);
+    let resolved = place.resolve(run, point.attrs().raw(), || point.attrs(), &Shape::One);
     let series = resolved.series[0].as_ref().map_err(|reason| *reason)?;
     point.exemplars().for_each(|exemplar| run.sink.exemplar(exemplar));
     run.sink.histogram(series, stamp(point, delta && !stale), histogram);

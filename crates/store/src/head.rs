@@ -8,7 +8,7 @@
 //! resource bytes --hash--> door (resolution cache, scratch)   one lock a resource
 //!                            | misses only: registry          read, or write for a new series
 //!                            v
-//!                          shards of samples by series id     one lock a shard a resource
+//!                          shards: timestamp groups, chunks   one lock a shard a resource
 //! ```
 //!
 //! A sample is taken in time order, or merged by time when it is at most
@@ -16,20 +16,29 @@
 //! duplicate and ignored, another value is refused, as in Prometheus. Deltas are added up.
 //! A metric name without unit and type appended, as older collectors wrote it, selects the series
 //! under today's name where there is none of its own.
-//! Whatever is not taken is counted by [`Refusal`]. Bounds: [`Limits`].
+//! Whatever is not taken is counted by [`Refusal`], and what came for series beyond the limit as a
+//! series of its own. Bounds: [`Limits`]. [`Head::window`] and [`Head::release`] move old samples
+//! into blocks.
 
 mod aliases;
 mod chunk;
 mod door;
+mod exemplars;
+mod flush;
+mod overflow;
 mod query;
+mod read;
 mod registry;
+mod rows;
 mod series;
+mod shard;
 #[cfg(test)]
 mod tests;
 mod written;
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -40,15 +49,32 @@ use parking_lot::{Mutex, RwLock};
 
 use aliases::Aliases;
 use door::{Door, SeriesRef};
+use exemplars::Exemplars;
+use overflow::Overflow;
 use registry::Registry;
-use series::Series;
+use shard::Shard;
 use written::WrittenDoor;
-
-pub use query::SeriesData;
 
 /// Doors and shards: more than the cores of the machines this runs on, so that two threads seldom
 /// meet; few enough that sixteen scratch buffers are nothing.
 const SHARDS: usize = 16;
+
+/// Bits of an id that are the slot in its shard.
+const SLOT_BITS: u32 = 27;
+
+/// A series without a sample for so long is forgotten once its samples are in blocks: an hour, so
+/// that what is scraped seldom stays known.
+const IDLE_MS: i64 = 3_600_000;
+
+/// The id of a slot in a shard: ids of a shard are neighbours, as their samples are.
+fn id_of(shard: usize, slot: u32) -> u32 {
+    (shard as u32) << SLOT_BITS | slot
+}
+
+/// Shard and slot of an id.
+fn place_of(id: u32) -> (usize, u32) {
+    ((id >> SLOT_BITS) as usize % SHARDS, id & ((1 << SLOT_BITS) - 1))
+}
 
 /// Bounds of the head.
 #[derive(Clone, Copy, Debug)]
@@ -178,8 +204,12 @@ pub struct Head {
     written: WrittenDoor,
     registry: RwLock<Registry>,
     shards: [RwLock<Shard>; SHARDS],
-    families: RwLock<BTreeMap<String, FamilyInfo>>,
+    families: RwLock<BTreeMap<String, Arc<FamilyInfo>>>,
     aliases: RwLock<Aliases>,
+    exemplars: Mutex<Exemplars>,
+    overflow: Mutex<Overflow>,
+    /// Of all doors.
+    cache_bytes: AtomicU64,
     hasher: foldhash::fast::RandomState,
     /// Counts the times at which series were removed.
     epoch: AtomicU64,
@@ -188,33 +218,22 @@ pub struct Head {
     total: Mutex<IngestReport>,
 }
 
-/// Samples of the series whose id is `slot * SHARDS + number of the shard`.
-#[derive(Debug, Default)]
-struct Shard {
-    series: Vec<Series>,
-}
-
-impl Shard {
-    fn slot(&mut self, slot: usize) -> &mut Series {
-        if slot >= self.series.len() {
-            self.series.resize_with(slot + 1, Series::default);
-        }
-        &mut self.series[slot]
-    }
-}
-
 impl Head {
     /// An empty head.
     pub fn new(options: HeadOptions) -> Head {
+        // All doors together keep the bound: one resource may be most of what there is.
         let mut per_door = options.translate.clone();
-        per_door.cache_bytes_max /= SHARDS;
+        per_door.cache_bytes_max = usize::MAX;
         Head {
             doors: std::array::from_fn(|_| Mutex::new(Door::new(per_door.clone()))),
+            cache_bytes: AtomicU64::new(0),
             written: WrittenDoor::default(),
             registry: RwLock::default(),
             shards: std::array::from_fn(|_| RwLock::default()),
             families: RwLock::default(),
             aliases: RwLock::default(),
+            exemplars: Mutex::default(),
+            overflow: Mutex::default(),
             hasher: foldhash::fast::RandomState::default(),
             epoch: AtomicU64::new(0),
             samples: AtomicU64::new(0),
@@ -231,13 +250,28 @@ impl Head {
             return report;
         }
         for resource in payload.metrics() {
-            let door = self.hasher.hash_one(resource.raw()) as usize % SHARDS;
-            let mut door = self.doors[door].lock();
-            report.merge(&door.ingest(self, resource, received));
+            let hash = self.hasher.hash_one(resource.raw());
+            let mut door = self.doors[hash as usize % SHARDS].lock();
+            let before = door.cache_bytes() as u64;
+            report.merge(&door.ingest(self, resource, hash, received));
+            let added = (door.cache_bytes() as u64).saturating_sub(before);
+            if added > 0 {
+                self.bound_caches(&mut door, added);
+            }
         }
         self.total.lock().merge(&report);
         self.keep_samples_bound();
         report
+    }
+
+    /// Counts what a door's cache has grown by; beyond the bound this one starts anew.
+    #[cold]
+    fn bound_caches(&self, door: &mut Door, added: u64) {
+        let all = self.cache_bytes.fetch_add(added, Ordering::Relaxed) + added;
+        if all > self.options.translate.cache_bytes_max as u64 {
+            self.cache_bytes.fetch_sub(door.cache_bytes() as u64, Ordering::Relaxed);
+            door.forget();
+        }
     }
 
     fn keep_samples_bound(&self) {
@@ -249,35 +283,70 @@ impl Head {
     /// Lets go of samples older than `before_ms` and of series that have none left. Ingestion
     /// waits meanwhile. Returns the number of samples that went.
     pub fn prune_before(&self, before_ms: i64) -> u64 {
+        let gone = self.remove_empty(|shard| {
+            shard.seal_before(before_ms);
+            shard.series.iter_mut().map(|series| flush::prune(series, before_ms) as u64).sum()
+        });
+        self.samples.fetch_sub(gone, Ordering::Relaxed);
+        self.pruned.fetch_add(gone, Ordering::Relaxed);
+        gone
+    }
+
+    /// Forgets series whose newest sample is older than `before_ms` and no longer here.
+    fn remove_idle(&self, before_ms: i64) {
+        let is_idle = |shard: &Shard, slot: u32| {
+            shard.count(slot) == 0 && shard.newest(slot).is_none_or(|newest| newest < before_ms)
+        };
+        let any = self.shards.iter().enumerate().any(|(number, shard)| {
+            let (registry, shard) = (self.registry.read(), shard.read());
+            let mut slots = 0..shard.series.len() as u32;
+            slots.any(|slot| is_idle(&shard, slot) && registry.has(id_of(number, slot)))
+        });
+        if any {
+            self.remove_where(is_idle, |_| 0);
+        }
+    }
+
+    /// Prunes each shard, then forgets series that have nothing left.
+    fn remove_empty(&self, prune: impl Fn(&mut Shard) -> u64) -> u64 {
+        self.remove_where(|shard, slot| shard.count(slot) == 0, prune)
+    }
+
+    fn remove_where(
+        &self,
+        goes: impl Fn(&Shard, u32) -> bool,
+        prune: impl Fn(&mut Shard) -> u64,
+    ) -> u64 {
         // All doors: no cached id may outlive its series.
-        let mut doors: Vec<_> = self.doors.iter().map(|door| door.lock()).collect();
         let _gate = self.written.gate.write();
+        let mut doors: Vec<_> = self.doors.iter().map(|door| door.lock()).collect();
         let mut registry = self.registry.write();
         let mut gone = 0;
         let mut empty = Vec::new();
         for (number, shard) in self.shards.iter().enumerate() {
-            for (slot, series) in shard.write().series.iter_mut().enumerate() {
-                gone += series.prune(before_ms) as u64;
-                let id = (slot * SHARDS + number) as u32;
-                if series.count() == 0 && registry.labels(id).is_some() {
-                    *series = Series::default();
+            let mut shard = shard.write();
+            gone += prune(&mut shard);
+            for slot in 0..shard.series.len() as u32 {
+                let id = id_of(number, slot);
+                if registry.has(id) && goes(&shard, slot) {
+                    shard.remove(slot);
                     empty.push(id);
                 }
             }
         }
-        if !empty.is_empty() {
-            self.epoch.fetch_add(1, Ordering::AcqRel);
+        if empty.is_empty() {
+            return gone;
         }
-        for id in &empty {
-            registry.remove(*id);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let mut exemplars = self.exemplars.lock();
+        for id in empty {
+            registry.remove(id);
+            exemplars.forget(id);
         }
-        if !empty.is_empty() {
-            registry.drop_unused_symbols();
-            doors.iter_mut().for_each(|door| door.forget());
-            self.written.forget();
-        }
-        self.samples.fetch_sub(gone, Ordering::Relaxed);
-        self.pruned.fetch_add(gone, Ordering::Relaxed);
+        registry.drop_unused_symbols();
+        doors.iter_mut().for_each(|door| door.forget());
+        self.cache_bytes.store(0, Ordering::Relaxed);
+        self.written.forget();
         gone
     }
 
@@ -292,16 +361,14 @@ impl Head {
 
     /// Times of the oldest and newest sample, Unix milliseconds.
     pub fn time_range(&self) -> Option<(i64, i64)> {
-        let mut range: Option<(i64, i64)> = None;
+        let mut ranges = Vec::new();
         for shard in &self.shards {
-            for series in &shard.read().series {
-                if let (Some(oldest), Some(newest)) = (series.oldest(), series.newest_of_any()) {
-                    let (low, high) = range.unwrap_or((oldest, newest));
-                    range = Some((low.min(oldest), high.max(newest)));
-                }
-            }
+            let shard = shard.read();
+            ranges.extend(shard.series.iter().filter_map(|series| series.range()));
+            ranges.extend(shard.tail_range());
         }
-        range
+        let oldest = ranges.iter().map(|(oldest, _)| *oldest).min()?;
+        Some((oldest, ranges.iter().map(|(_, newest)| *newest).max()?))
     }
 
     /// Samples held.
@@ -317,23 +384,32 @@ impl Head {
     /// Counters and sizes for metrics. Walks all series: for a scrape, not for each request.
     pub fn stats(&self) -> HeadStats {
         let bytes = |shard: &RwLock<Shard>| {
-            shard.read().series.iter().map(|series| series.bytes() as u64).sum::<u64>()
+            let shard = shard.read();
+            let sealed: usize = shard.series.iter().map(|series| series.bytes()).sum();
+            (sealed + shard.tail_bytes()) as u64
         };
         HeadStats {
             series: self.registry.read().len() as u64,
             samples: self.samples.load(Ordering::Relaxed),
             sample_bytes: self.shards.iter().map(bytes).sum(),
-            cache_bytes: self.doors.iter().map(|door| door.lock().cache_bytes() as u64).sum(),
+            cache_bytes: self.cache_bytes.load(Ordering::Relaxed),
             pruned: self.pruned.load(Ordering::Relaxed),
             total: *self.total.lock(),
         }
     }
 
     /// A label set as doors remember it.
-    fn series_ref(&self, labels: &[(&str, &str)]) -> Result<SeriesRef, Refusal> {
+    fn series_ref(&self, labels: &[(&str, &str)], shard: usize) -> Result<SeriesRef, Refusal> {
         let forecasts = &self.options.forecast_labels;
         let forecast = labels.iter().any(|(name, _)| forecasts.iter().any(|f| f == name));
-        Ok(SeriesRef { id: self.series_id(labels)?, forecast })
+        match self.series_id(labels, shard) {
+            Ok(id) => Ok(SeriesRef { id, forecast, overflows: false }),
+            Err(Refusal::SeriesLimit) => {
+                let id = self.overflow.lock().place_of(labels);
+                Ok(SeriesRef { id, forecast, overflows: true })
+            }
+            Err(reason) => Err(reason),
+        }
     }
 
     /// Remembers what is told of a family.
@@ -349,12 +425,13 @@ impl Head {
         if families.len() < self.options.limits.series_max {
             self.aliases.write().add(family.plain, family.name);
             let (unit, help) = (family.unit.to_owned(), family.help.to_owned());
-            families.insert(family.name.to_owned(), FamilyInfo { kind: family.kind, unit, help });
+            let info = Arc::new(FamilyInfo { kind: family.kind, unit, help });
+            families.insert(family.name.to_owned(), info);
         }
     }
 
-    /// The id of a label set, made when missing.
-    fn series_id(&self, labels: &[(&str, &str)]) -> Result<u32, Refusal> {
+    /// The id of a label set, made in `shard` when missing.
+    fn series_id(&self, labels: &[(&str, &str)], shard: usize) -> Result<u32, Refusal> {
         let limits = &self.options.limits;
         if labels.len() > limits.labels_max {
             return Err(Refusal::LabelsLimit);
@@ -373,6 +450,6 @@ impl Head {
             // Another thread may have made it meanwhile; a full registry takes no others.
             return registry.find(labels).ok_or(Refusal::SeriesLimit);
         }
-        Ok(registry.find_or_insert(labels))
+        Ok(registry.find_or_insert(labels, shard))
     }
 }

@@ -39,7 +39,7 @@ use otlp_wire::{Payload, Signal};
 use segment_log::{Log, Record, Ticket};
 
 pub use columns::{Exemplar, SeriesColumns};
-pub use head::{FamilyInfo, Head, HeadOptions, HeadStats, IngestReport, SeriesData};
+pub use head::{FamilyInfo, Head, HeadOptions, HeadStats, IngestReport};
 pub use logs::Logs;
 pub use services::{SERVICES_MAX, Service};
 pub use storage::{Storage, StorageOptions};
@@ -126,7 +126,6 @@ impl Store {
     ) -> Result<metrics::Opened> {
         // Memory first: what a flush moves to a block meanwhile is read twice and not missed.
         let newest = self.head.select(matchers, start_ms, end_ms, series_max)?;
-        let newest = newest.into_iter().map(SeriesColumns::from).collect();
         self.storage.metrics().open(matchers, start_ms, end_ms, series_max, newest)
     }
 

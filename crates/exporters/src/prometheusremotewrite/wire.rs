@@ -1,40 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Protobuf pieces that remote write 1.0 and 2.0 share.
 //!
-//! Native histograms and exemplar labels; everything else is written field by field. Source:
+//! Native histograms; everything else is written field by field. Source:
 //! prometheus/prompb (types.proto, io/prometheus/write/v2/types.proto): the two messages for
 //! histograms differ in the numbers of five fields only.
 
-use otlp_series::{NativeHistogram, label_name};
-use otlp_wire::ExemplarView;
-
-/// Prometheus takes exemplar labels of 128 characters in all; filtered attributes that would pass
-/// that are left out, all of them.
-const EXEMPLAR_CHARS_MAX: usize = 128;
+use otlp_series::NativeHistogram;
+pub(super) use otlp_series::exemplar_labels;
 
 /// Empty buckets between two full ones that are written out instead of beginning a new span.
 const GAP_MAX: i32 = 2;
-
-/// Labels of an exemplar, sorted, each once: trace and span id, then what the series left out.
-pub(super) fn exemplar_labels(exemplar: ExemplarView<'_>) -> Vec<(String, String)> {
-    let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let mut labels = Vec::new();
-    labels.extend(exemplar.trace_id().map(|id| ("trace_id".to_owned(), hex(&id))));
-    labels.extend(exemplar.span_id().map(|id| ("span_id".to_owned(), hex(&id))));
-    let chars = |labels: &[(String, String)]| -> usize {
-        labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum()
-    };
-    let mut filtered: Vec<(String, String)> = Vec::new();
-    for (key, value) in exemplar.filtered_attrs().iter() {
-        filtered.extend(label_name(key, false).map(|name| (name, value.text().into_owned())));
-    }
-    if chars(&labels) + chars(&filtered) <= EXEMPLAR_CHARS_MAX {
-        labels.extend(filtered);
-    }
-    labels.sort();
-    labels.dedup_by(|next, kept| next.0 == kept.0);
-    labels
-}
 
 /// Where the two versions put the fields of a histogram.
 pub(super) struct HistogramFields {

@@ -16,7 +16,8 @@ mod span;
 pub use log::LogView;
 pub use metric::{
     Buckets, Data, ExemplarView, ExponentialHistogramPoint, HistogramPoint, MetricView, Number,
-    NumberPoint, PackedF64, PackedU64, PackedVarint, PointView, SummaryPoint, Temporality,
+    NumberParts, NumberPoint, PackedF64, PackedU64, PackedVarint, PointView, SummaryPoint,
+    Temporality,
 };
 pub use span::{EventView, LinkView, SpanKind, SpanView, StatusCode};
 

@@ -1,115 +1,224 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A sealed run of samples, packed without loss by cheap means. The seam where the chunk codec
-//! goes: only [`Chunk::seal`] and [`Chunk::decode`] know the form.
-//!
-//! Times: one step when they are regular, else offsets of 4 bytes. Values: one when they are all
-//! alike, 4 bytes each when all are exact as `f32` (small integers, most percentages in 1/2^n),
-//! else 8. Equality is by bits, so NaN payloads (staleness markers) survive.
+//! Sealed runs: the times of a timestamp group once, and for each series which of them it has and
+//! its values, packed by `chunk-codec`.
 
-/// Samples of one series, ascending by time, never empty.
-#[derive(Clone, Debug)]
-pub(crate) struct Chunk {
-    first_ms: i64,
-    last_ms: i64,
-    times: Times,
-    values: Values,
+use std::sync::Arc;
+
+use chunk_codec::HistogramRef;
+use otlp_series::NativeHistogram;
+
+/// Most samples of a run: half an hour at 15 s, as in Prometheus; and what a mask has bits for.
+pub(super) const RUN_MAX: usize = 120;
+
+/// Which times of a segment a series has a value at: bit `i` of the 128 is time `i`.
+pub(super) type Mask = [u64; 2];
+
+/// Times of a sealed run, ascending, at least one, at most [`RUN_MAX`]; shared by its chunks.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) first_ms: i64,
+    pub(super) last_ms: i64,
+    packed: Box<[u8]>,
 }
 
-#[derive(Clone, Debug)]
-enum Times {
-    Regular { count: u32, step_ms: i64 },
-    Offsets(Box<[u32]>),
-    Wide(Box<[i64]>),
+impl Segment {
+    /// Packs times, ascending, at least one.
+    pub(super) fn pack(times: &[i64]) -> Arc<Segment> {
+        let mut packed = Vec::with_capacity(32);
+        chunk_codec::encode_times(times, &mut packed);
+        let (first_ms, last_ms) = (times[0], times[times.len() - 1]);
+        Arc::new(Segment { first_ms, last_ms, packed: packed.into() })
+    }
+
+    /// Appends all times.
+    pub(super) fn times(&self, out: &mut Vec<i64>) {
+        // In memory and written by this process: it decodes.
+        let decoded = chunk_codec::decode_times(&self.packed, out);
+        debug_assert!(decoded.is_ok());
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Segment>() + 16 + self.packed.len()
+    }
 }
 
+/// Values of one series at times of a segment, at least one.
 #[derive(Clone, Debug)]
-enum Values {
-    Constant(f64),
-    Narrow(Box<[f32]>),
-    Wide(Box<[f64]>),
+pub(super) struct Chunk {
+    pub(super) segment: Arc<Segment>,
+    pub(super) mask: Mask,
+    packed: Box<[u8]>,
+}
+
+/// The mask of the first `count` times.
+pub(super) fn first(count: usize) -> Mask {
+    let ones = |count: usize| if count >= 64 { u64::MAX } else { (1 << count) - 1 };
+    [ones(count), ones(count.saturating_sub(64))]
+}
+
+pub(super) fn is_in(mask: &Mask, at: usize) -> bool {
+    mask[at / 64] >> (at % 64) & 1 == 1
+}
+
+pub(super) fn count_of(mask: &Mask) -> usize {
+    (mask[0].count_ones() + mask[1].count_ones()) as usize
 }
 
 impl Chunk {
-    /// Packs samples, ascending by time, at least one.
-    pub(crate) fn seal(samples: &[(i64, f64)]) -> Chunk {
-        let (first_ms, last_ms) = (samples[0].0, samples[samples.len() - 1].0);
-        Chunk { first_ms, last_ms, times: pack_times(samples), values: pack_values(samples) }
+    /// Packs `values`, one for each time in `mask`.
+    pub(super) fn pack(segment: &Arc<Segment>, mask: Mask, values: &[f64]) -> Chunk {
+        let mut packed = Vec::with_capacity(RUN_MAX * 2);
+        chunk_codec::encode_values(values, &mut packed);
+        Chunk { segment: segment.clone(), mask, packed: packed.as_slice().into() }
     }
 
-    pub(crate) fn first_ms(&self) -> i64 {
-        self.first_ms
+    /// Packs samples, ascending by time, one to [`RUN_MAX`], with times of their own.
+    pub(super) fn of_samples(samples: &[(i64, f64)]) -> Chunk {
+        let times: Vec<i64> = samples.iter().map(|(time, _)| *time).collect();
+        let values: Vec<f64> = samples.iter().map(|(_, value)| *value).collect();
+        Chunk::pack(&Segment::pack(&times), first(samples.len()), &values)
     }
 
-    pub(crate) fn last_ms(&self) -> i64 {
-        self.last_ms
+    pub(super) fn count(&self) -> usize {
+        count_of(&self.mask)
     }
 
-    pub(crate) fn count(&self) -> usize {
-        match &self.times {
-            Times::Regular { count, .. } => *count as usize,
-            Times::Offsets(offsets) => offsets.len(),
-            Times::Wide(times) => times.len(),
-        }
+    /// Bytes it takes; a shared segment counts in part.
+    pub(super) fn bytes(&self) -> usize {
+        let sharers = Arc::strong_count(&self.segment).max(1);
+        size_of::<Chunk>() + self.packed.len() + self.segment.bytes() / sharers
     }
 
-    /// Bytes it takes, itself included.
-    pub(crate) fn bytes(&self) -> usize {
-        let times = match &self.times {
-            Times::Regular { .. } => 0,
-            Times::Offsets(offsets) => offsets.len() * 4,
-            Times::Wide(times) => times.len() * 8,
-        };
-        let values = match &self.values {
-            Values::Constant(_) => 0,
-            Values::Narrow(values) => values.len() * 4,
-            Values::Wide(values) => values.len() * 8,
-        };
-        size_of::<Chunk>() + times + values
+    /// Whether a sample may lie in `start..=end`.
+    pub(super) fn touches(&self, start: i64, end: i64) -> bool {
+        self.segment.first_ms <= end && self.segment.last_ms >= start
     }
 
-    /// Appends all samples to the two columns.
-    pub(crate) fn decode(&self, times: &mut Vec<i64>, values: &mut Vec<f64>) {
-        match &self.times {
-            Times::Regular { count, step_ms } => {
-                times.extend((0..i64::from(*count)).map(|i| self.first_ms + i * step_ms));
+    /// Appends the values.
+    pub(super) fn values(&self, out: &mut Vec<f64>) {
+        let decoded = chunk_codec::decode_values(&self.packed, out);
+        debug_assert!(decoded.is_ok());
+    }
+
+    /// Appends the times the series has values at.
+    pub(super) fn times(&self, out: &mut Vec<i64>) {
+        let from = out.len();
+        self.segment.times(out);
+        let mut at = 0;
+        let mut keep = from;
+        while from + at < out.len() {
+            if is_in(&self.mask, at) {
+                out[keep] = out[from + at];
+                keep += 1;
             }
-            Times::Offsets(offsets) => {
-                times.extend(offsets.iter().map(|offset| self.first_ms + i64::from(*offset)));
-            }
-            Times::Wide(wide) => times.extend_from_slice(wide),
+            at += 1;
         }
-        match &self.values {
-            Values::Constant(value) => values.resize(values.len() + self.count(), *value),
-            Values::Narrow(narrow) => values.extend(narrow.iter().map(|v| f64::from(*v))),
-            Values::Wide(wide) => values.extend_from_slice(wide),
+        out.truncate(keep);
+    }
+
+    /// Appends the samples.
+    pub(super) fn samples(&self, out: &mut Vec<(i64, f64)>) {
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        self.times(&mut times);
+        self.values(&mut values);
+        out.extend(times.into_iter().zip(values));
+    }
+
+    /// The samples before `cut` and those from there on, as chunks of their own.
+    pub(super) fn split(self, cut: i64) -> (Option<Chunk>, Option<Chunk>) {
+        if self.segment.last_ms < cut {
+            return (Some(self), None);
         }
+        if self.segment.first_ms >= cut {
+            return (None, Some(self));
+        }
+        let mut samples = Vec::new();
+        self.samples(&mut samples);
+        let at = samples.partition_point(|(time, _)| *time < cut);
+        let part = |part: &[(i64, f64)]| (!part.is_empty()).then(|| Chunk::of_samples(part));
+        (part(&samples[..at]), part(&samples[at..]))
     }
 }
 
-fn pack_times(samples: &[(i64, f64)]) -> Times {
-    let first_ms = samples[0].0;
-    let step_ms = samples.get(1).map_or(1, |second| second.0 - first_ms);
-    if samples.windows(2).all(|pair| pair[1].0 - pair[0].0 == step_ms) {
-        return Times::Regular { count: samples.len() as u32, step_ms };
-    }
-    let offsets: Option<Box<[u32]>> =
-        samples.iter().map(|(time, _)| u32::try_from(time - first_ms).ok()).collect();
-    offsets.map_or_else(
-        || Times::Wide(samples.iter().map(|(time, _)| *time).collect()),
-        Times::Offsets,
-    )
+/// Sealed native histograms of one series, at least one.
+#[derive(Debug)]
+pub(super) struct HistogramChunk {
+    pub(super) first_ms: i64,
+    pub(super) last_ms: i64,
+    pub(super) count: usize,
+    times: Box<[u8]>,
+    packed: Box<[u8]>,
 }
 
-fn pack_values(samples: &[(i64, f64)]) -> Values {
-    let same = |a: f64, b: f64| a.to_bits() == b.to_bits();
-    let first = samples[0].1;
-    if samples.iter().all(|(_, value)| same(*value, first)) {
-        return Values::Constant(first);
+type Histograms = Vec<(i64, Arc<NativeHistogram>)>;
+
+impl HistogramChunk {
+    /// Packs the first of `histograms` (ascending by time, at least one), as many as fit: all, but
+    /// for thousands of buckets.
+    pub(super) fn pack(histograms: &[(i64, Arc<NativeHistogram>)]) -> HistogramChunk {
+        let borrowed: Vec<HistogramRef<'_>> =
+            histograms.iter().map(|(_, histogram)| borrow(histogram)).collect();
+        let (mut times, mut packed) = (Vec::new(), Vec::new());
+        let count = chunk_codec::encode_histograms(&borrowed, &mut packed).max(1);
+        let all: Vec<i64> = histograms[..count].iter().map(|(time, _)| *time).collect();
+        chunk_codec::encode_times(&all, &mut times);
+        let (first_ms, last_ms) = (all[0], all[count - 1]);
+        HistogramChunk { first_ms, last_ms, count, times: times.into(), packed: packed.into() }
     }
-    // A NaN's payload is not promised to survive a conversion, so NaNs are never narrowed.
-    let exact = |value: f64| !value.is_nan() && same(f64::from(value as f32), value);
-    if samples.iter().all(|(_, value)| exact(*value)) {
-        return Values::Narrow(samples.iter().map(|(_, value)| *value as f32).collect());
+
+    /// Appends the histograms.
+    pub(super) fn read(&self, out: &mut Histograms) {
+        let (mut times, mut histograms) = (Vec::new(), Vec::new());
+        let decoded = chunk_codec::decode_times(&self.times, &mut times)
+            .and_then(|()| chunk_codec::decode_histograms(&self.packed, &mut histograms));
+        debug_assert!(decoded.is_ok());
+        let all = times.into_iter().zip(histograms);
+        out.extend(all.map(|(time, histogram)| (time, Arc::new(native(histogram)))));
     }
-    Values::Wide(samples.iter().map(|(_, value)| *value).collect())
+
+    /// The histograms before `cut` and those from there on, as chunks of their own.
+    pub(super) fn split(self, cut: i64) -> (Option<HistogramChunk>, Option<HistogramChunk>) {
+        if self.last_ms < cut {
+            return (Some(self), None);
+        }
+        if self.first_ms >= cut {
+            return (None, Some(self));
+        }
+        let mut all = Vec::new();
+        self.read(&mut all);
+        let at = all.partition_point(|(time, _)| *time < cut);
+        // Parts of what fitted fit.
+        let part = |part: &Histograms| (!part.is_empty()).then(|| HistogramChunk::pack(part));
+        let behind = all.split_off(at);
+        (part(&all), part(&behind))
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<HistogramChunk>() + self.times.len() + self.packed.len()
+    }
+}
+
+fn borrow(histogram: &NativeHistogram) -> HistogramRef<'_> {
+    HistogramRef {
+        schema: histogram.schema,
+        zero_threshold: histogram.zero_threshold,
+        zero_count: histogram.zero_count,
+        count: histogram.count,
+        sum: histogram.sum,
+        bounds: &[],
+        positive: &histogram.positive,
+        negative: &histogram.negative,
+    }
+}
+
+fn native(histogram: chunk_codec::Histogram) -> NativeHistogram {
+    NativeHistogram {
+        schema: histogram.schema,
+        zero_threshold: histogram.zero_threshold,
+        zero_count: histogram.zero_count,
+        count: histogram.count,
+        sum: histogram.sum,
+        positive: histogram.positive,
+        negative: histogram.negative,
+    }
 }

@@ -4,13 +4,17 @@
 use std::sync::atomic::Ordering;
 
 use basics::UnixNano;
+use basics::labels::Labels;
 use otlp_series::{
     Family, NativeHistogram, Options, Refusal, Refused, Report, Sink, Stamp, Translator,
+    exemplar_labels,
 };
-use otlp_wire::ResourceView;
+use otlp_wire::{ExemplarView, ResourceView};
 
-use super::series::{Appended, Series};
-use super::{Head, HeadOptions, IngestReport, SHARDS};
+use super::series::Appended;
+use super::shard::Shard;
+use super::{Head, HeadOptions, IngestReport, SHARDS, place_of};
+use crate::columns::Exemplar;
 
 /// A resolution cache and the samples on their way to the shards.
 #[derive(Debug)]
@@ -22,19 +26,22 @@ pub(super) struct Door {
 /// A resolved series.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeriesRef {
+    /// Of the series; where it overflows, of its metric among those that do.
     pub id: u32,
     pub forecast: bool,
+    /// There was no room for it.
+    pub overflows: bool,
 }
 
 impl SeriesRef {
     /// Number of the shard that holds its samples.
     pub fn shard(self) -> usize {
-        self.id as usize % SHARDS
+        place_of(self.id).0
     }
 
     /// Where it stands in its shard.
-    pub fn slot(self) -> usize {
-        self.id as usize / SHARDS
+    pub fn slot(self) -> u32 {
+        place_of(self.id).1
     }
 }
 
@@ -74,11 +81,19 @@ impl Door {
         &mut self,
         head: &Head,
         resource: ResourceView<'_>,
+        hash: u64,
         received: UnixNano,
     ) -> IngestReport {
-        let times = Times::around(received, &head.options);
-        let refusals = Refusals::default();
-        let mut entering = Entering { head, times, pending: &mut self.pending, point: 0, refusals };
+        let mut entering = Entering {
+            head,
+            shard: hash as usize % SHARDS,
+            times: Times::around(received, &head.options),
+            pending: &mut self.pending,
+            point: 0,
+            refusals: Refusals::default(),
+            exemplars: Vec::new(),
+            overflow: Vec::new(),
+        };
         let mut translated = Report::default();
         self.translator.translate_resource(resource, &mut entering, &mut translated);
         let mut report = IngestReport {
@@ -88,6 +103,7 @@ impl Door {
             ..IngestReport::default()
         };
         let (points, mut refusals) = (entering.point, entering.refusals);
+        let overflow = entering.overflow;
         let unseen = translated.refused.total() - refusals.untranslated;
         let window_ms = head.options.out_of_order.as_millis() as i64;
         for (number, pending) in self.pending.iter_mut().enumerate() {
@@ -96,27 +112,36 @@ impl Door {
             }
             let mut shard = head.shards[number].write();
             for sample in pending.drain(..) {
-                let series = shard.slot(sample.slot as usize);
                 let point = sample.point;
-                count(&mut report, &mut refusals, append(series, sample, window_ms), point);
+                let appended = append(&mut shard, hash, sample, window_ms);
+                count(&mut report, &mut refusals, appended, point);
             }
         }
         report.rejected.merge(&refusals.samples);
         report.rejected_points = unseen + refusals.points_below(points);
+        if !overflow.is_empty() {
+            head.overflowed(&overflow, received);
+        }
         head.samples.fetch_add(report.accepted, Ordering::Relaxed);
         report
     }
 }
 
-fn append(series: &mut Series, sample: Pending, window_ms: i64) -> Appended {
-    let time_ms = sample.time_ms;
-    match sample.value {
-        Value::Sample(value) => series.append(time_ms, value, window_ms),
-        Value::Delta(delta) => series.append_delta(time_ms, delta),
+#[inline]
+fn append(shard: &mut Shard, resource: u64, sample: Pending, window_ms: i64) -> Appended {
+    let Pending { slot, time_ms, value, .. } = sample;
+    match value {
+        Value::Sample(value) => shard.append(slot, resource, time_ms, value, window_ms),
+        Value::Delta(delta) => match shard.of(slot).add_delta(time_ms, delta) {
+            Ok(total) => shard.append(slot, resource, time_ms, total, 0),
+            Err(refused) => refused,
+        },
         Value::Histogram(histogram) => {
-            series.append_histogram(time_ms, *histogram, false, window_ms)
+            shard.of(slot).append_histogram(time_ms, *histogram, false, window_ms)
         }
-        Value::HistogramDelta(delta) => series.append_histogram(time_ms, *delta, true, window_ms),
+        Value::HistogramDelta(delta) => {
+            shard.of(slot).append_histogram(time_ms, *delta, true, window_ms)
+        }
     }
 }
 
@@ -194,22 +219,53 @@ impl Refusals {
 /// The sink of one resource's translation.
 struct Entering<'e> {
     head: &'e Head,
+    /// Where new series go.
+    shard: usize,
     times: Times,
     pending: &'e mut [Vec<Pending>; SHARDS],
     /// Number of the point under way.
     point: u32,
     refusals: Refusals,
+    /// Of the value that is passed next.
+    exemplars: Vec<Exemplar>,
+    /// What came for series there is no room for, by place in [`super::overflow::Overflow`].
+    overflow: Vec<(u32, u64)>,
 }
 
 impl Entering<'_> {
+    #[inline]
     fn push(&mut self, series: SeriesRef, time_ms: i64, value: Value) {
         match self.times.check(time_ms, series.forecast) {
+            _ if series.overflows => self.overflow(series.id),
             Err(reason) => self.refusals.add(reason, self.point),
             Ok(()) => {
                 let point = self.point;
-                let (shard, slot) = (series.id as usize % SHARDS, series.id / SHARDS as u32);
+                let (shard, slot) = place_of(series.id);
                 self.pending[shard].push(Pending { slot, point, time_ms, value });
             }
+        }
+        if !self.exemplars.is_empty() {
+            self.put_exemplars(series);
+        }
+    }
+
+    #[cold]
+    fn put_exemplars(&mut self, series: SeriesRef) {
+        let mut known = self.head.exemplars.lock();
+        for exemplar in self.exemplars.drain(..) {
+            let is_believed = self.times.check(exemplar.time_ms, series.forecast).is_ok();
+            if is_believed && !series.overflows {
+                known.add(series.id, exemplar);
+            }
+        }
+    }
+
+    #[cold]
+    fn overflow(&mut self, name: u32) {
+        self.refusals.add(Refusal::SeriesLimit, self.point);
+        match self.overflow.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => self.overflow.push((name, 1)),
         }
     }
 }
@@ -219,7 +275,7 @@ impl Sink for Entering<'_> {
     type Series = SeriesRef;
 
     fn series(&mut self, _: &(), labels: &[(&str, &str)]) -> Result<SeriesRef, Refusal> {
-        self.head.series_ref(labels)
+        self.head.series_ref(labels, self.shard)
     }
 
     fn family(&mut self, family: Family<'_>) {
@@ -229,6 +285,13 @@ impl Sink for Entering<'_> {
     fn sample(&mut self, series: &SeriesRef, stamp: Stamp, value: f64) {
         let value = if stamp.delta { Value::Delta(value) } else { Value::Sample(value) };
         self.push(*series, stamp.time_ms, value);
+    }
+
+    fn exemplar(&mut self, exemplar: ExemplarView<'_>) {
+        let Some(value) = exemplar.value() else { return };
+        let labels = Labels::new(exemplar_labels(exemplar));
+        let time_ms = (exemplar.time() / 1_000_000) as i64;
+        self.exemplars.push(Exemplar { labels, value: value.as_f64(), time_ms });
     }
 
     fn point(&mut self, outcome: Result<(), Refusal>) {

@@ -6,34 +6,12 @@ use std::sync::atomic::Ordering;
 
 use basics::labels::{Labels, Matcher};
 use basics::{Error, Result};
-use otlp_series::NativeHistogram;
 use roaring::RoaringBitmap;
 
+use super::read::Reader;
 use super::registry::Registry;
-use super::series::Columns;
-use super::{FamilyInfo, Head, SHARDS};
-use crate::columns::SeriesColumns;
-
-/// One series' samples in a time range.
-#[derive(Clone, Debug, Default)]
-pub struct SeriesData {
-    /// Labels, the metric name among them.
-    pub labels: Labels,
-    /// Sample times, Unix milliseconds, ascending, each once.
-    pub timestamps_ms: Vec<i64>,
-    /// Sample values, aligned with `timestamps_ms`; staleness markers keep their bits.
-    pub values: Vec<f64>,
-    /// Native histograms with their times, ascending.
-    pub histograms: Vec<(i64, Arc<NativeHistogram>)>,
-}
-
-impl From<SeriesData> for SeriesColumns {
-    fn from(series: SeriesData) -> Self {
-        let SeriesData { labels, timestamps_ms, values, histograms } = series;
-        let (times, values) = (timestamps_ms.into(), values.into());
-        SeriesColumns { labels, times, values, histograms, ..SeriesColumns::default() }
-    }
-}
+use super::{FamilyInfo, Head, SHARDS, place_of};
+use crate::columns::{Exemplar, SeriesColumns};
 
 impl Head {
     /// Series that satisfy all matchers and have a sample in `start_ms..=end_ms`, in no order.
@@ -46,7 +24,7 @@ impl Head {
         start_ms: i64,
         end_ms: i64,
         series_max: usize,
-    ) -> Result<Vec<SeriesData>> {
+    ) -> Result<Vec<SeriesColumns>> {
         loop {
             let epoch = self.epoch.load(Ordering::Acquire);
             let found = self.matching(matchers, series_max)?;
@@ -58,22 +36,23 @@ impl Head {
         }
     }
 
-    fn read(&self, found: Vec<(u32, Labels)>, start_ms: i64, end_ms: i64) -> Vec<SeriesData> {
+    fn read(&self, found: Vec<(u32, Labels)>, start_ms: i64, end_ms: i64) -> Vec<SeriesColumns> {
         let mut all = Vec::new();
         for (number, wanted) in by_shard(found) {
             let shard = self.shards[number].read();
+            let mut reader = Reader::new(&shard, start_ms, end_ms);
             for (id, labels) in wanted {
-                let Some(series) = shard.series.get(id as usize / SHARDS) else { continue };
-                let mut columns = Columns::default();
-                series.read(start_ms, end_ms, &mut columns);
-                if !columns.times.is_empty() || !columns.histograms.is_empty() {
-                    all.push(SeriesData {
-                        labels,
-                        timestamps_ms: columns.times,
-                        values: columns.values,
-                        histograms: columns.histograms,
-                    });
+                let columns = reader.read(place_of(id).1);
+                if columns.is_empty() {
+                    continue;
                 }
+                all.push(SeriesColumns {
+                    labels,
+                    times: columns.times,
+                    values: columns.values,
+                    histograms: columns.histograms,
+                    ..SeriesColumns::default()
+                });
             }
         }
         all
@@ -87,8 +66,10 @@ impl Head {
         for (number, wanted) in by_shard(found) {
             let shard = self.shards[number].read();
             let touching = wanted.into_iter().filter(|(id, _)| {
-                let series = shard.series.get(*id as usize / SHARDS);
-                series.is_some_and(|series| series.touches(start_ms, end_ms))
+                let slot = place_of(*id).1;
+                let sealed = shard.series.get(slot as usize);
+                sealed.is_some_and(|series| series.touches(start_ms, end_ms))
+                    || shard.tail_touches(slot, start_ms, end_ms)
             });
             all.extend(touching.map(|(_, labels)| labels));
         }
@@ -116,11 +97,34 @@ impl Head {
         match family {
             Some(name) => families
                 .get_key_value(name)
-                .map(|(n, i)| (n.clone(), i.clone()))
+                .map(|(n, i)| (n.clone(), (**i).clone()))
                 .into_iter()
                 .collect(),
-            None => families.iter().map(|(name, info)| (name.clone(), info.clone())).collect(),
+            None => families.iter().map(|(name, info)| (name.clone(), (**info).clone())).collect(),
         }
+    }
+
+    /// Exemplars in `start_ms..=end_ms` of the series that satisfy all matchers, ascending by time;
+    /// series without any are left out.
+    pub fn exemplars(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Vec<(Labels, Vec<Exemplar>)> {
+        let found = self.matching(matchers, 0).unwrap_or_default();
+        let exemplars = self.exemplars.lock();
+        let of = |(id, labels): (u32, Labels)| {
+            let mut own = exemplars.of(id);
+            own.retain(|exemplar| (start_ms..=end_ms).contains(&exemplar.time_ms));
+            (!own.is_empty()).then_some((labels, own))
+        };
+        found.into_iter().filter_map(of).collect()
+    }
+
+    /// All exemplars of a series.
+    pub(super) fn exemplars_of(&self, id: u32) -> Vec<Exemplar> {
+        self.exemplars.lock().of(id)
     }
 
     /// Most series by metric name, and most values by label name; at most `limit` of each.
@@ -145,7 +149,7 @@ impl Head {
                 ids.len()
             )));
         }
-        Ok(ids.iter().filter_map(|id| Some((id, registry.labels(id)?.clone()))).collect())
+        Ok(ids.iter().filter_map(|id| Some((id, registry.labels(id)?))).collect())
     }
 }
 
@@ -153,7 +157,7 @@ impl Head {
 fn by_shard(found: Vec<(u32, Labels)>) -> impl Iterator<Item = (usize, Vec<(u32, Labels)>)> {
     let mut shards: [Vec<(u32, Labels)>; SHARDS] = Default::default();
     for (id, labels) in found {
-        shards[id as usize % SHARDS].push((id, labels));
+        shards[place_of(id).0].push((id, labels));
     }
     shards.into_iter().enumerate().filter(|(_, wanted)| !wanted.is_empty())
 }

@@ -13,17 +13,26 @@ use hashbrown::{HashMap, HashSet, HashTable};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::{SHARDS, id_of, place_of};
+
 type ByValue = HashMap<Arc<str>, RoaringBitmap, foldhash::fast::RandomState>;
 
-/// All series by id; ids of removed series are used again.
+/// All series by id; ids of removed series are used again. An id is a shard and a slot in it
+/// ([`super::id_of`]).
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    series: Vec<Option<Known>>,
-    free: Vec<u32>,
+    shards: [Slots; SHARDS],
     by_hash: HashTable<u32>,
     postings: BTreeMap<Arc<str>, ByValue>,
     all: RoaringBitmap,
     symbols: HashSet<Arc<str>, foldhash::fast::RandomState>,
+}
+
+/// The series of a shard.
+#[derive(Debug, Default)]
+struct Slots {
+    known: Vec<Option<Known>>,
+    free: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -59,42 +68,52 @@ impl Registry {
 
     fn find_hashed(&self, hash: u128, labels: &[(&str, &str)]) -> Option<u32> {
         let equal = |id: &u32| {
-            let known = self.series[*id as usize].as_ref();
-            known.is_some_and(|known| {
+            self.known(*id).is_some_and(|known| {
                 known.hash == hash && known.labels.iter().eq(labels.iter().copied())
             })
         };
         self.by_hash.find(hash as u64, equal).copied()
     }
 
-    /// The series with exactly these labels (sorted by name), made when missing.
-    pub(crate) fn find_or_insert(&mut self, labels: &[(&str, &str)]) -> u32 {
+    fn known(&self, id: u32) -> Option<&Known> {
+        let (shard, slot) = place_of(id);
+        self.shards[shard].known.get(slot as usize)?.as_ref()
+    }
+
+    /// The series with exactly these labels (sorted by name), made in `shard` when missing.
+    pub(crate) fn find_or_insert(&mut self, labels: &[(&str, &str)], shard: usize) -> u32 {
         let hash = hash_of(labels.iter().copied());
         if let Some(id) = self.find_hashed(hash, labels) {
             return id;
         }
         let pairs: Vec<(Arc<str>, Arc<str>)> =
             labels.iter().map(|(n, v)| (self.symbol(n), self.symbol(v))).collect();
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.series.push(None);
-            self.series.len() as u32 - 1
+        let slots = &mut self.shards[shard];
+        let slot = slots.free.pop().unwrap_or_else(|| {
+            slots.known.push(None);
+            slots.known.len() as u32 - 1
         });
+        let id = id_of(shard, slot);
         for (name, value) in &pairs {
             let by_value = self.postings.entry(name.clone()).or_default();
             by_value.entry(value.clone()).or_default().insert(id);
         }
         self.all.insert(id);
-        self.series[id as usize] = Some(Known { hash, labels: Labels::new(pairs) });
-        let series = &self.series;
+        slots.known[slot as usize] = Some(Known { hash, labels: Labels::new(pairs) });
+        let shards = &self.shards;
         self.by_hash.insert_unique(hash as u64, id, |id| {
-            series[*id as usize].as_ref().map_or(0, |known| known.hash as u64)
+            let (shard, slot) = place_of(*id);
+            shards[shard].known[slot as usize].as_ref().map_or(0, |known| known.hash as u64)
         });
         id
     }
 
     /// Forgets a series; its id may be given to another one.
     pub(crate) fn remove(&mut self, id: u32) {
-        let Some(known) = self.series.get_mut(id as usize).and_then(Option::take) else { return };
+        let (shard, slot) = place_of(id);
+        let slots = &mut self.shards[shard];
+        let Some(known) = slots.known.get_mut(slot as usize).and_then(Option::take) else { return };
+        slots.free.push(slot);
         if let Ok(entry) = self.by_hash.find_entry(known.hash as u64, |other| *other == id) {
             entry.remove();
         }
@@ -112,7 +131,6 @@ impl Registry {
                 }
             }
         }
-        self.free.push(id);
     }
 
     /// Lets go of strings no series uses any more.
@@ -125,8 +143,13 @@ impl Registry {
     }
 
     /// Labels of a series.
-    pub(crate) fn labels(&self, id: u32) -> Option<&Labels> {
-        self.series.get(id as usize)?.as_ref().map(|known| &known.labels)
+    pub(crate) fn labels(&self, id: u32) -> Option<Labels> {
+        self.known(id).map(|known| known.labels.clone())
+    }
+
+    /// Whether there is a series of this id.
+    pub(crate) fn has(&self, id: u32) -> bool {
+        self.known(id).is_some()
     }
 
     /// Whether a series has this metric name.

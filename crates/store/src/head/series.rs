@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The samples of one series: sealed chunks and a growing tail, all ascending by time.
+//! What one series has beside its cells in a group's rows: sealed chunks, and what few series have:
+//! late samples, native histograms, the running total of deltas.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use otlp_series::NativeHistogram;
 
-use super::chunk::Chunk;
-
-/// Samples per sealed chunk: half an hour at 15 s, as in Prometheus; a tail stays below 2 KiB.
-pub(crate) const CHUNK_SAMPLES: usize = 120;
+use super::chunk::{Chunk, HistogramChunk, RUN_MAX};
 
 /// What became of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,24 +23,39 @@ pub(crate) enum Appended {
     TooOld,
 }
 
-/// A tail grows by so many samples at a time: half of what doubling would leave unused.
-const TAIL_GROWTH: usize = 24;
-
-/// One cache line: what few series have stands apart.
-#[derive(Debug, Default)]
-pub(crate) struct Series {
-    /// Ascending, not overlapping, all before the tail.
-    sealed: VecDeque<Chunk>,
-    /// Ascending by time, fewer than [`CHUNK_SAMPLES`].
-    tail: Vec<(i64, f64)>,
-    rare: Option<Box<Rare>>,
+/// Less than a cache line: what few series have stands apart.
+#[derive(Debug)]
+pub(super) struct Series {
+    /// Ascending, not overlapping, all before what stands in the group's rows.
+    pub(super) sealed: Vec<Chunk>,
+    /// Time of the newest sample that was ever sealed.
+    pub(super) newest_sealed: i64,
+    /// So many of `sealed` from the front on are being written to a block.
+    pub(super) frozen: u32,
+    pub(super) rare: Option<Box<Rare>>,
 }
 
-/// Native histograms, and the running total of a series that comes as deltas.
+impl Default for Series {
+    fn default() -> Self {
+        Series { sealed: Vec::new(), newest_sealed: i64::MIN, frozen: 0, rare: None }
+    }
+}
+
+/// What few series have.
 #[derive(Debug, Default)]
-struct Rare {
-    /// Ascending by time.
-    histograms: Vec<(i64, Arc<NativeHistogram>)>,
+pub(super) struct Rare {
+    /// Samples that came behind newer ones, or at times that the group does not have: ascending,
+    /// at most [`RUN_MAX`], and the same sealed, overlapping as they come.
+    pub(super) late: Vec<(i64, f64)>,
+    pub(super) late_sealed: Vec<Chunk>,
+    pub(super) late_frozen: u32,
+    /// In order, yet at times that the group does not have.
+    pub(super) strays: u32,
+    /// Ascending by time, at most [`RUN_MAX`], and the same sealed, overlapping as they come.
+    pub(super) histograms: Vec<(i64, Arc<NativeHistogram>)>,
+    pub(super) histograms_sealed: Vec<HistogramChunk>,
+    pub(super) histograms_frozen: u32,
+    newest_histogram: Option<i64>,
     /// Time of the last delta.
     delta_ms: Option<i64>,
     total: f64,
@@ -62,45 +74,72 @@ impl Rare {
             }
         }
     }
-}
 
-/// Columns of a selection.
-#[derive(Debug, Default)]
-pub(crate) struct Columns {
-    pub times: Vec<i64>,
-    pub values: Vec<f64>,
-    pub histograms: Vec<(i64, Arc<NativeHistogram>)>,
+    /// Takes a late sample of a time that is not there yet.
+    fn insert(&mut self, time: i64, value: f64) {
+        let at = self.late.partition_point(|(known, _)| *known < time);
+        self.late.insert(at, (time, value));
+        if self.late.len() >= RUN_MAX {
+            self.late_sealed.push(Chunk::of_samples(&self.late));
+            self.late = Vec::new();
+        }
+    }
+
+    fn histogram_at(&self, time: i64) -> Option<Arc<NativeHistogram>> {
+        if let Ok(at) = self.histograms.binary_search_by_key(&time, |(time, _)| *time) {
+            return Some(self.histograms[at].1.clone());
+        }
+        let mut found = Vec::new();
+        let covers = |chunk: &&HistogramChunk| chunk.first_ms <= time && time <= chunk.last_ms;
+        self.histograms_sealed.iter().filter(covers).for_each(|chunk| chunk.read(&mut found));
+        found.into_iter().find(|(known, _)| *known == time).map(|(_, histogram)| histogram)
+    }
+
+    /// Seals the histograms before `cut`.
+    pub(super) fn seal_histograms(&mut self, cut: i64) {
+        let mut to = self.histograms.partition_point(|(time, _)| *time < cut);
+        while to > 0 {
+            let chunk = HistogramChunk::pack(&self.histograms[..to.min(RUN_MAX)]);
+            self.histograms.drain(..chunk.count);
+            to -= chunk.count;
+            self.histograms_sealed.push(chunk);
+        }
+    }
 }
 
 impl Series {
-    /// Takes one sample. `window_ms`: how far behind the newest one it may be.
-    pub(crate) fn append(&mut self, time: i64, value: f64, window_ms: i64) -> Appended {
-        match self.newest() {
-            Some(newest) if time <= newest => self.insert((time, value), newest - window_ms),
-            _ => {
-                if self.tail.len() == self.tail.capacity() {
-                    self.tail.reserve_exact(TAIL_GROWTH);
-                }
-                self.tail.push((time, value));
-                self.seal_full_tail();
-                Appended::InOrder
-            }
+    /// Takes a sealed run behind all others.
+    pub(super) fn push(&mut self, chunk: Chunk, newest: i64) {
+        if self.sealed.len() == self.sealed.capacity() {
+            // Chunks come twice an hour and go in hours: doubling would leave half unused.
+            self.sealed.reserve_exact(2);
         }
+        self.sealed.push(chunk);
+        self.newest_sealed = newest;
     }
 
-    /// Takes a delta: what is stored is the sum of all so far.
-    pub(crate) fn append_delta(&mut self, time: i64, delta: f64) -> Appended {
+    /// Takes a sample among the late ones; its time is not there yet.
+    pub(super) fn insert_late(&mut self, time: i64, value: f64) {
+        self.rare.get_or_insert_default().insert(time, value);
+    }
+
+    /// Counts a sample in order that its group has no time for.
+    pub(super) fn strayed(&mut self) -> u32 {
         let rare = self.rare.get_or_insert_default();
-        if let Err(refused) = rare.delta_at(time) {
-            return refused;
-        }
+        rare.strays += 1;
+        rare.strays
+    }
+
+    /// What is stored when a delta comes: the sum of all so far.
+    pub(super) fn add_delta(&mut self, time: i64, delta: f64) -> Result<f64, Appended> {
+        let rare = self.rare.get_or_insert_default();
+        rare.delta_at(time)?;
         rare.total += delta;
-        let total = rare.total;
-        self.append(time, total, 0)
+        Ok(rare.total)
     }
 
     /// Takes one native histogram; a delta is added up like any other.
-    pub(crate) fn append_histogram(
+    pub(super) fn append_histogram(
         &mut self,
         time: i64,
         mut histogram: NativeHistogram,
@@ -117,162 +156,122 @@ impl Series {
             }
             rare.total_histogram = Some(histogram.clone());
         }
-        let newest = rare.histograms.last().map_or(i64::MIN, |(time, _)| *time);
-        if time < newest.saturating_sub(window_ms) {
-            return Appended::TooOld;
-        }
-        match rare.histograms.binary_search_by_key(&time, |(time, _)| *time) {
-            Ok(at) if *rare.histograms[at].1 == histogram => Appended::Duplicate,
-            Ok(_) => Appended::Conflict,
-            Err(at) => {
-                rare.histograms.insert(at, (time, Arc::new(histogram)));
-                if time > newest { Appended::InOrder } else { Appended::OutOfOrder }
+        let newest = rare.newest_histogram.unwrap_or(i64::MIN);
+        if time <= newest {
+            match rare.histogram_at(time) {
+                Some(known) if *known == histogram => return Appended::Duplicate,
+                Some(_) => return Appended::Conflict,
+                None if time < newest.saturating_sub(window_ms) => return Appended::TooOld,
+                None => {}
             }
         }
-    }
-
-    fn insert(&mut self, sample: (i64, f64), oldest_allowed: i64) -> Appended {
-        let time = sample.0;
-        let in_tail = self.tail.first().is_some_and(|first| first.0 <= time);
-        if in_tail || self.sealed.is_empty() {
-            let appended = insert_into(&mut self.tail, sample, oldest_allowed);
-            self.seal_full_tail();
-            return appended;
+        let at = rare.histograms.partition_point(|(known, _)| *known < time);
+        rare.histograms.insert(at, (time, Arc::new(histogram)));
+        rare.newest_histogram = Some(newest.max(time));
+        if rare.histograms.len() >= RUN_MAX {
+            rare.seal_histograms(i64::MAX);
         }
-        let at = self.sealed.partition_point(|chunk| chunk.last_ms() < time);
-        let at = at.min(self.sealed.len() - 1);
-        let mut samples = unpack(&self.sealed[at]);
-        let appended = insert_into(&mut samples, sample, oldest_allowed);
-        if appended == Appended::OutOfOrder {
-            // Twice a chunk's size: two of them, so that late samples cannot grow one for ever.
-            let full = samples.len() >= 2 * CHUNK_SAMPLES;
-            let (first, second) =
-                samples.split_at(if full { CHUNK_SAMPLES } else { samples.len() });
-            self.sealed[at] = Chunk::seal(first);
-            if full {
-                self.sealed.insert(at + 1, Chunk::seal(second));
-            }
+        if time > newest { Appended::InOrder } else { Appended::OutOfOrder }
+    }
+
+    /// The value sealed or late at `time`.
+    pub(super) fn value_at(&self, time: i64) -> Option<f64> {
+        let late = self.rare.as_ref().map_or(&[][..], |rare| &rare.late);
+        if let Ok(at) = late.binary_search_by_key(&time, |(time, _)| *time) {
+            return Some(late[at].1);
         }
-        appended
+        let mut samples = Vec::new();
+        let chunks = self.sealed.iter().chain(self.late_sealed());
+        chunks.filter(|chunk| chunk.touches(time, time)).for_each(|c| c.samples(&mut samples));
+        samples.iter().find(|(known, _)| *known == time).map(|(_, value)| *value)
     }
 
-    fn seal_full_tail(&mut self) {
-        if self.tail.len() >= CHUNK_SAMPLES {
-            self.sealed.push_back(Chunk::seal(&self.tail));
-            self.tail = Vec::new();
+    pub(super) fn late_sealed(&self) -> &[Chunk] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.late_sealed)
+    }
+
+    /// Time of the newest sample that stands in no row.
+    pub(super) fn newest(&self) -> Option<i64> {
+        let late = self.rare.as_ref().and_then(|rare| rare.late.last().map(|(time, _)| *time));
+        let late_sealed = self.late_sealed().iter().map(|chunk| chunk.segment.last_ms).max();
+        let sealed = (self.newest_sealed > i64::MIN).then_some(self.newest_sealed);
+        sealed.into_iter().chain(late).chain(late_sealed).max()
+    }
+
+    /// Times of the oldest and newest of all kinds that stand in no row.
+    pub(super) fn range(&self) -> Option<(i64, i64)> {
+        let chunks = self.sealed.iter().chain(self.late_sealed());
+        let mut ends: Vec<i64> =
+            chunks.flat_map(|chunk| [chunk.segment.first_ms, chunk.segment.last_ms]).collect();
+        if let Some(rare) = &self.rare {
+            ends.extend(rare.late.first().into_iter().chain(rare.late.last()).map(|(t, _)| *t));
+            let tail = rare.histograms.first().into_iter().chain(rare.histograms.last());
+            ends.extend(tail.map(|(time, _)| *time));
+            let sealed = rare.histograms_sealed.iter();
+            ends.extend(sealed.flat_map(|chunk| [chunk.first_ms, chunk.last_ms]));
         }
+        Some((*ends.iter().min()?, *ends.iter().max()?))
     }
 
-    fn histograms(&self) -> &[(i64, Arc<NativeHistogram>)] {
-        self.rare.as_ref().map_or(&[], |rare| &rare.histograms)
+    /// Samples and histograms that stand in no row.
+    pub(super) fn count(&self) -> usize {
+        let chunks = self.sealed.iter().chain(self.late_sealed());
+        let rare = self.rare.as_ref().map_or(0, |rare| {
+            let sealed: usize = rare.histograms_sealed.iter().map(|chunk| chunk.count).sum();
+            rare.late.len() + rare.histograms.len() + sealed
+        });
+        chunks.map(Chunk::count).sum::<usize>() + rare
     }
 
-    /// Time of the newest sample.
-    pub(crate) fn newest(&self) -> Option<i64> {
-        self.tail.last().map(|(time, _)| *time).or_else(|| self.sealed.back().map(Chunk::last_ms))
+    /// Bytes of what stands in no row.
+    pub(super) fn bytes(&self) -> usize {
+        let spare = (self.sealed.capacity() - self.sealed.len()) * size_of::<Chunk>();
+        let chunks = self.sealed.iter().chain(self.late_sealed());
+        let rare = self.rare.as_ref().map_or(0, |rare| {
+            let tail: usize = rare.histograms.iter().map(|(_, h)| 16 + h.bytes()).sum();
+            let sealed: usize = rare.histograms_sealed.iter().map(HistogramChunk::bytes).sum();
+            size_of::<Rare>() + rare.late.capacity() * 16 + tail + sealed
+        });
+        size_of::<Series>() + spare + chunks.map(Chunk::bytes).sum::<usize>() + rare
     }
 
-    /// Time of the newest sample of any kind.
-    pub(crate) fn newest_of_any(&self) -> Option<i64> {
-        let histogram = self.histograms().last().map(|(time, _)| *time);
-        self.newest().into_iter().chain(histogram).max()
+    /// Whether a sample may lie in `start..=end`.
+    pub(super) fn touches(&self, start: i64, end: i64) -> bool {
+        let mut chunks = self.sealed.iter().chain(self.late_sealed());
+        chunks.any(|chunk| chunk.touches(start, end))
+            || self.rare.as_ref().is_some_and(|rare| {
+                let inside = |time: &i64| (start..=end).contains(time);
+                rare.late.iter().any(|(time, _)| inside(time))
+                    || rare.histograms.iter().any(|(time, _)| inside(time))
+                    || rare
+                        .histograms_sealed
+                        .iter()
+                        .any(|c| c.first_ms <= end && c.last_ms >= start)
+            })
     }
 
-    /// Time of the oldest sample of any kind.
-    pub(crate) fn oldest(&self) -> Option<i64> {
-        let sample =
-            self.sealed.front().map(Chunk::first_ms).or(self.tail.first().map(|(time, _)| *time));
-        let histogram = self.histograms().first().map(|(time, _)| *time);
-        sample.into_iter().chain(histogram).min()
+    /// Appends the native histograms in `start..=end`, ascending.
+    pub(super) fn histograms(
+        &self,
+        start: i64,
+        end: i64,
+        out: &mut Vec<(i64, Arc<NativeHistogram>)>,
+    ) {
+        let Some(rare) = &self.rare else { return };
+        let inside = |chunk: &&HistogramChunk| chunk.first_ms <= end && chunk.last_ms >= start;
+        rare.histograms_sealed.iter().filter(inside).for_each(|chunk| chunk.read(out));
+        out.extend(rare.histograms.iter().cloned());
+        out.retain(|(time, _)| (start..=end).contains(time));
+        out.sort_by_key(|(time, _)| *time);
     }
 
-    /// Samples and histograms held.
-    pub(crate) fn count(&self) -> usize {
-        self.sealed.iter().map(Chunk::count).sum::<usize>()
-            + self.tail.len()
-            + self.histograms().len()
-    }
-
-    /// Bytes the samples take.
-    pub(crate) fn bytes(&self) -> usize {
-        let histograms: usize = self.histograms().iter().map(|(_, h)| h.bytes()).sum();
-        let sealed: usize = self.sealed.iter().map(Chunk::bytes).sum();
-        sealed + self.tail.capacity() * 16 + histograms
-    }
-
-    /// Whether a sample may lie in `start..=end`: exact but for gaps within a chunk.
-    pub(crate) fn touches(&self, start: i64, end: i64) -> bool {
-        let sealed = self.sealed.partition_point(|chunk| chunk.last_ms() < start);
-        let in_sealed = self.sealed.get(sealed).is_some_and(|chunk| chunk.first_ms() <= end);
-        let tail = self.tail.partition_point(|(time, _)| *time < start);
-        let in_tail = self.tail.get(tail).is_some_and(|(time, _)| *time <= end);
-        let histograms = self.histograms();
-        let histogram = histograms.partition_point(|(time, _)| *time < start);
-        let in_histograms = histograms.get(histogram).is_some_and(|(time, _)| *time <= end);
-        in_sealed || in_tail || in_histograms
-    }
-
-    /// Appends the samples in `start..=end` to `out`.
-    pub(crate) fn read(&self, start: i64, end: i64, out: &mut Columns) {
-        let before = out.times.len();
-        let first = self.sealed.partition_point(|chunk| chunk.last_ms() < start);
-        for chunk in self.sealed.iter().skip(first).take_while(|chunk| chunk.first_ms() <= end) {
-            chunk.decode(&mut out.times, &mut out.values);
+    /// Appends late samples in `start..=end`, in no order.
+    pub(super) fn late(&self, start: i64, end: i64, out: &mut Vec<(i64, f64)>) {
+        let Some(rare) = &self.rare else { return };
+        for chunk in rare.late_sealed.iter().filter(|chunk| chunk.touches(start, end)) {
+            chunk.samples(out);
         }
-        if self.tail.first().is_some_and(|first| first.0 <= end) {
-            out.times.extend(self.tail.iter().map(|(time, _)| *time));
-            out.values.extend(self.tail.iter().map(|(_, value)| *value));
-        }
-        trim(&mut out.times, &mut out.values, before, start, end);
-        let histograms = self.histograms();
-        let from = histograms.partition_point(|(time, _)| *time < start);
-        let to = histograms.partition_point(|(time, _)| *time <= end);
-        out.histograms.extend(histograms.get(from..to).unwrap_or_default().iter().cloned());
+        out.extend_from_slice(&rare.late);
+        out.retain(|(time, _)| (start..=end).contains(time));
     }
-
-    /// Lets go of what is older than `before`; returns the number of samples that went.
-    pub(crate) fn prune(&mut self, before: i64) -> usize {
-        let had = self.count();
-        while self.sealed.front().is_some_and(|chunk| chunk.last_ms() < before) {
-            self.sealed.pop_front();
-        }
-        if let Some(chunk) = self.sealed.front_mut().filter(|chunk| chunk.first_ms() < before) {
-            let samples = unpack(chunk);
-            *chunk = Chunk::seal(&samples[samples.partition_point(|(time, _)| *time < before)..]);
-        }
-        self.tail.drain(..self.tail.partition_point(|(time, _)| *time < before));
-        if let Some(rare) = &mut self.rare {
-            let histograms = &mut rare.histograms;
-            histograms.drain(..histograms.partition_point(|(time, _)| *time < before));
-        }
-        had - self.count()
-    }
-}
-
-fn unpack(chunk: &Chunk) -> Vec<(i64, f64)> {
-    let (mut times, mut values) = (Vec::new(), Vec::new());
-    chunk.decode(&mut times, &mut values);
-    times.into_iter().zip(values).collect()
-}
-
-fn insert_into(samples: &mut Vec<(i64, f64)>, sample: (i64, f64), oldest_allowed: i64) -> Appended {
-    match samples.binary_search_by_key(&sample.0, |(time, _)| *time) {
-        Ok(at) if samples[at].1.to_bits() == sample.1.to_bits() => Appended::Duplicate,
-        Ok(_) => Appended::Conflict,
-        Err(_) if sample.0 < oldest_allowed => Appended::TooOld,
-        Err(at) => {
-            samples.insert(at, sample);
-            Appended::OutOfOrder
-        }
-    }
-}
-
-/// Keeps, of what stands at `from` and behind, the samples in `start..=end`.
-fn trim(times: &mut Vec<i64>, values: &mut Vec<f64>, from: usize, start: i64, end: i64) {
-    let last = from + times[from..].partition_point(|time| *time <= end);
-    times.truncate(last);
-    values.truncate(last);
-    let first = from + times[from..].partition_point(|time| *time < start);
-    times.drain(from..first);
-    values.drain(from..first);
 }

@@ -12,15 +12,16 @@ use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
 
 use basics::UnixNano;
-use basics::labels::METRIC_NAME;
+use basics::labels::{Labels, METRIC_NAME};
 use hashbrown::HashMap;
 use otlp_series::{Family, Refusal};
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::door::{SeriesRef, Times};
-use super::series::{Appended, Series};
+use super::series::Appended;
 use super::{Head, IngestReport, SHARDS};
+use crate::columns::Exemplar;
 use crate::remote_write::{Request, Written, labels_of};
 
 /// Four times the most series: senders that order labels differently have entries of their own.
@@ -32,8 +33,16 @@ pub(super) struct WrittenDoor {
     /// Held by writers from the look-up of a series to its last sample; alone by who removes
     /// series.
     pub gate: RwLock<()>,
-    known: RwLock<HashMap<u128, SeriesRef, foldhash::fast::RandomState>>,
+    known: RwLock<HashMap<u128, Known, foldhash::fast::RandomState>>,
     seed: u64,
+}
+
+/// A series met before.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    series: SeriesRef,
+    /// Hash of its target (`job` and `instance`), whose series are sampled at the same times.
+    resource: u64,
 }
 
 impl Default for WrittenDoor {
@@ -82,15 +91,15 @@ impl Head {
         &self,
         request: &Request,
         report: &mut IngestReport,
-    ) -> [Vec<(u32, SeriesRef)>; SHARDS] {
-        let mut shards: [Vec<(u32, SeriesRef)>; SHARDS] = Default::default();
+    ) -> [Vec<(u32, Known)>; SHARDS] {
+        let mut shards: [Vec<(u32, Known)>; SHARDS] = Default::default();
         let mut unknown = Vec::new();
         let hash = |key: &[u8]| xxh3_128_with_seed(key, self.written.seed);
         let known = self.written.known.read();
         for (number, part) in request.series.iter().enumerate() {
             let hash = hash(&request.keys[part.key.clone()]);
             match known.get(&hash) {
-                Some(series) => shards[series.shard()].push((number as u32, *series)),
+                Some(known) => shards[known.series.shard()].push((number as u32, *known)),
                 None => unknown.push((number as u32, hash)),
             }
         }
@@ -100,9 +109,9 @@ impl Head {
         for (number, hash) in unknown {
             let part = &request.series[number as usize];
             match self.written_series(&request.keys[part.key.clone()]) {
-                Ok(series) => {
-                    shards[series.shard()].push((number, series));
-                    found.push((hash, series));
+                Ok(known) => {
+                    shards[known.series.shard()].push((number, known));
+                    found.push((hash, known));
                 }
                 Err(reason) => {
                     report
@@ -121,7 +130,7 @@ impl Head {
         shards
     }
 
-    fn written_series(&self, key: &[u8]) -> Result<SeriesRef, Refusal> {
+    fn written_series(&self, key: &[u8]) -> Result<Known, Refusal> {
         let mut labels = labels_of(key).ok_or(Refusal::LabelName)?;
         // Empty means absent, as everywhere in Prometheus.
         labels.retain(|(_, value)| !value.is_empty());
@@ -134,45 +143,89 @@ impl Head {
         if !labels.iter().any(|(name, _)| *name == METRIC_NAME) {
             return Err(Refusal::MetricName);
         }
-        self.series_ref(&labels)
+        let of_target = |(name, _): &&(&str, &str)| matches!(*name, "instance" | "job");
+        let target: Vec<_> = labels.iter().filter(of_target).collect();
+        let resource = self.hasher.hash_one(target);
+        Ok(Known { series: self.series_ref(&labels, resource as usize % SHARDS)?, resource })
     }
 
     fn append_written(
         &self,
         request: &Request,
-        shards: [Vec<(u32, SeriesRef)>; SHARDS],
+        shards: [Vec<(u32, Known)>; SHARDS],
         received: UnixNano,
         written: &mut Written,
     ) {
         let times = Times::around(received, &self.options);
         let window_ms = self.options.out_of_order.as_millis() as i64;
-        for (number, wanted) in shards.into_iter().enumerate() {
+        let mut overflow = Vec::new();
+        for (number, mut wanted) in shards.into_iter().enumerate() {
+            wanted.retain(|(part, known)| {
+                if known.series.overflows {
+                    let part = &request.series[*part as usize];
+                    let count = (part.samples.len() + part.histograms.len()) as u64;
+                    written.report.rejected.add(Refusal::SeriesLimit, count);
+                    overflow.push((known.series.id, count));
+                }
+                !known.series.overflows
+            });
             if wanted.is_empty() {
                 continue;
             }
             let mut shard = self.shards[number].write();
-            for (part, reference) in wanted {
-                let part = &request.series[part as usize];
-                let series = shard.slot(reference.slot());
-                for (time_ms, value) in &request.samples[part.samples.clone()] {
-                    let appended = match times.check(*time_ms, reference.forecast) {
-                        Ok(()) => Ok(series.append(*time_ms, *value, window_ms)),
-                        Err(reason) => Err(reason),
-                    };
+            let parts = wanted.iter().map(|(part, _)| &request.series[*part as usize]);
+            let rows = parts.map(|part| part.samples.len()).max().unwrap_or(0);
+            // Row by row, as they were scraped: the series of a target share their times.
+            for row in 0..rows {
+                for (part, Known { series, resource }) in &wanted {
+                    let samples = &request.samples[request.series[*part as usize].samples.clone()];
+                    let Some((time_ms, value)) = samples.get(row) else { continue };
+                    let appended = times.check(*time_ms, series.forecast).map(|()| {
+                        shard.append(series.slot(), *resource, *time_ms, *value, window_ms)
+                    });
                     written.samples += count(&mut written.report, appended);
                 }
+            }
+            for (part, Known { series, .. }) in &wanted {
+                let part = &request.series[*part as usize];
                 for (time_ms, histogram) in &request.histograms[part.histograms.clone()] {
-                    let checked = times.check(*time_ms, reference.forecast);
-                    let appended = checked.map(|()| {
-                        Series::append_histogram(
-                            series,
-                            *time_ms,
-                            histogram.clone(),
-                            false,
-                            window_ms,
-                        )
+                    let appended = times.check(*time_ms, series.forecast).map(|()| {
+                        let own = shard.of(series.slot());
+                        own.append_histogram(*time_ms, histogram.clone(), false, window_ms)
                     });
                     written.histograms += count(&mut written.report, appended);
+                }
+            }
+            drop(shard);
+            self.put_written_exemplars(request, &wanted, times, written);
+        }
+        if !overflow.is_empty() {
+            self.overflowed(&overflow, received);
+        }
+    }
+}
+
+impl Head {
+    fn put_written_exemplars(
+        &self,
+        request: &Request,
+        wanted: &[(u32, Known)],
+        times: Times,
+        written: &mut Written,
+    ) {
+        if request.exemplars.is_empty() {
+            return;
+        }
+        let mut known = self.exemplars.lock();
+        for (part, Known { series, .. }) in wanted {
+            let own = request.series[*part as usize].exemplars.clone();
+            for exemplar in &request.exemplars[own] {
+                if times.check(exemplar.time_ms, series.forecast).is_ok() {
+                    let labels = exemplar.labels.iter();
+                    let labels = Labels::new(labels.map(|(n, v)| (n.as_str(), v.as_str())));
+                    let (value, time_ms) = (exemplar.value, exemplar.time_ms);
+                    known.add(series.id, Exemplar { labels, value, time_ms });
+                    written.exemplars += 1;
                 }
             }
         }

@@ -11,7 +11,7 @@ use segment_log::Position;
 
 use super::read::put_label;
 use super::*;
-use crate::{SeriesData, StoreOptions};
+use crate::{SeriesColumns, StoreOptions};
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const NOW: u64 = NOW_MS as u64 * 1_000_000;
@@ -101,7 +101,7 @@ fn write(store: &Store, version: Version, body: &[u8]) -> Written {
     written
 }
 
-fn all(store: &Store, name: &str) -> Vec<SeriesData> {
+fn all(store: &Store, name: &str) -> Vec<SeriesColumns> {
     let matcher = Matcher::new(MatchOp::Equal, "__name__", name).expect("plain");
     let mut found = store.head().select(&[matcher], 0, i64::MAX, 0).expect("selects");
     found.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -125,7 +125,7 @@ fn a_series_is_exactly_the_labels_that_were_written() {
     let found = all(&store, "http.requests");
     let expected = "{__name__=\"http.requests\", instance=\"a:1\", le=\"+Inf\", un-like=\"w rt\"}";
     assert_eq!(found[0].labels.to_string(), expected);
-    assert_eq!(*found[0].timestamps_ms, [NOW_MS - 1, NOW_MS]);
+    assert_eq!(*found[0].times, [NOW_MS - 1, NOW_MS]);
     assert_eq!(found[0].values[1].to_bits(), STALE.to_bits());
     // The same again: known, and there already.
     let again = write(&store, Version::V1, &body);
