@@ -11,6 +11,12 @@ use promql::{
     Buffer, Context, Engine, Known, Limits, Samples, Select, Selection, Series, SeriesSource,
 };
 
+#[path = "../../testkit/src/workload.rs"]
+#[allow(dead_code, reason = "a module of tests, of which a bench needs a part")]
+mod workload;
+
+use workload::{DAY_STEPS, Workload};
+
 const DAY_MS: i64 = 86_400_000;
 
 /// Series in memory, cut to the range of a selection by reference.
@@ -79,90 +85,20 @@ impl Selection for Found<'_> {
     }
 }
 
-/// A small generator of numbers (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
-/// Per instance 64 cpu, 18 memory, 24 disk, 32 network, 20 filesystem, 8 other and 36 application
-/// series. The samples of an instance share their times, jittered by a few milliseconds.
+/// The samples of an instance share their times, jittered by a few milliseconds.
 fn fleet() -> Fleet {
-    let mut random = Random(42);
-    let mut all = vec![];
-    for instance in 0..10 {
-        let offset = random.below(15_000) as i64;
-        let time = |i: i64, random: &mut Random| i * 15_000 + offset + random.below(4) as i64;
-        let times: Arc<[i64]> = (0..DAY_MS / 15_000).map(|i| time(i, &mut random)).collect();
-        let instance = format!("node-{instance}:9100");
-        let mut add = |name: &str, labels: &[(&str, String)], next: &mut dyn FnMut() -> f64| {
-            let own = [("__name__", name), ("instance", &instance), ("job", "node")];
-            let labels = labels.iter().map(|(name, value)| (*name, value.as_str()));
-            all.push(Series {
-                labels: Labels::new(own.into_iter().chain(labels)),
-                values: times.iter().map(|_| next()).collect(),
-                timestamps_ms: Arc::clone(&times),
-                ..Series::default()
-            });
-        };
-        for cpu in 0..8 {
-            for mode in ["idle", "user", "system", "iowait", "irq", "softirq", "steal", "nice"] {
-                let (share, mut total) = (if mode == "idle" { 1400 } else { 40 }, 0);
-                let labels = [("cpu", cpu.to_string()), ("mode", mode.to_owned())];
-                add("node_cpu_seconds_total", &labels, &mut || {
-                    total += random.below(share);
-                    total as f64 / 100.0
-                });
-            }
-        }
-        for field in 0..18 {
-            let mut level = 1 << 20;
-            add(&format!("node_memory_{field}_bytes"), &[], &mut || {
-                level = (level + random.below(2_000)).saturating_sub(1_000);
-                level as f64 * 4096.0
-            });
-        }
-        let counters = [("disk", 24), ("network", 32), ("filesystem", 20), ("other", 8)];
-        for (group, count) in counters {
-            for number in 0..count {
-                let mut total = 0;
-                let labels = [("device", number.to_string())];
-                add(&format!("node_{group}_total"), &labels, &mut || {
-                    total += random.below(50_000);
-                    total as f64
-                });
-            }
-        }
-        for handler in ["/api", "/login"] {
-            let mut buckets = [0; 12];
-            for (le, upper) in [
-                "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10",
-                "+Inf",
-            ]
-            .iter()
-            .enumerate()
-            {
-                let mut below = buckets[le];
-                let labels = [("handler", handler.to_owned()), ("le", (*upper).to_owned())];
-                add("http_request_duration_seconds_bucket", &labels, &mut || {
-                    below += random.below(3) + le as u64 * 2;
-                    below as f64
-                });
-                buckets[le] = below;
-            }
-        }
-        for number in 0..12 {
-            let labels = [("queue", number.to_string())];
-            add("app_queue_length", &labels, &mut || random.below(1_000) as f64 / 8.0);
-        }
-    }
-    Fleet(all)
+    let mut workload = Workload::new(10, 1);
+    let columns = workload.columns(DAY_STEPS);
+    let times: Vec<Times> = (0..10)
+        .map(|i| (0..DAY_STEPS).map(|step| Workload::time_ms(0, i, step, 3)).collect())
+        .collect();
+    let series = workload.series.iter().zip(columns).map(|(series, values)| Series {
+        labels: Labels::new(series.labels.clone()),
+        values: values.into(),
+        timestamps_ms: Arc::clone(&times[series.instance]),
+        ..Series::default()
+    });
+    Fleet(series.collect())
 }
 
 /// Processor time of this thread where the system tells, else the time that went by: machines are
@@ -193,12 +129,15 @@ fn main() {
         ("day", "quantile(0.9, rate(node_cpu_seconds_total[5m]))"),
         ("day", "avg_over_time(node_cpu_seconds_total[5m])"),
         ("day", "max_over_time(node_cpu_seconds_total[5m])"),
-        ("day", "avg_over_time(node_disk_total[12h])"),
-        ("day", "rate(node_network_total[5m]) / rate(node_network_total[10m])"),
+        ("day", "avg_over_time(node_cpu_seconds_total{cpu=\"0\"}[12h])"),
+        ("day", "rate(node_cpu_seconds_total[5m]) / rate(node_cpu_seconds_total[10m])"),
         ("day", "node_cpu_seconds_total"),
         ("day", "sum(node_cpu_seconds_total)"),
         ("day", "avg without (cpu) (irate(node_cpu_seconds_total[5m])) * 100"),
-        ("day", "max_over_time(sum by (instance) (rate(node_network_total[5m]))[1h:1m])"),
+        (
+            "day",
+            "max_over_time(sum by (instance) (rate(node_network_receive_bytes_total[5m]))[1h:1m])",
+        ),
         ("hour", "sum by (instance) (rate({job=\"node\"}[5m]))"),
         ("now", "sum by (instance) (rate({job=\"node\"}[5m]))"),
     ];

@@ -2,7 +2,7 @@
 //! Range functions of series that are numbers alone: from values and a plan to a whole column.
 //!
 //! What the functions mean is in `rate` and `over_time`, which take any samples, window by window;
-//! here the common ones do all windows of a series in one pass. Both must agree: `tests/it` checks.
+//! here the common ones do all windows of a series in one pass. Both must agree: `tests/it/kernels.rs`.
 
 use super::plan::{Bounds, Plan, Stretch};
 use super::pyramid::Pyramid;

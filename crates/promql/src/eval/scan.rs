@@ -109,7 +109,7 @@ impl<'a> Evaluation<'a> {
             true => blocks.min(self.limits.threads_max),
             false => 1,
         };
-        let threads = Threads::take(wanted);
+        let threads = Threads::take(wanted, self.limits.threads_max);
         if threads.0 > 1 {
             return self.scan_by_threads(fetched, grid, treatment, job, sink, threads.0);
         }
@@ -328,21 +328,21 @@ fn settle_hints(samples: &mut [HistogramSample]) {
 }
 
 /// Threads that queries run besides their own, in the whole process: many queries at once keep the
-/// cores busy by themselves.
+/// cores busy by themselves, so no more than twice what one query may have.
 static HELPERS: AtomicUsize = AtomicUsize::new(0);
-
-/// Most of [`HELPERS`]; what a machine has cores for is [`crate::Limits::threads_max`].
-const HELPERS_MAX: usize = 32;
 
 /// Threads granted, given back when dropped.
 struct Threads(usize);
 
 impl Threads {
-    fn take(wanted: usize) -> Self {
+    fn take(wanted: usize, threads_max: usize) -> Self {
         if wanted < 2 {
             return Threads(1);
         }
-        let grant = |running: usize| (running + wanted <= HELPERS_MAX).then_some(running + wanted);
+        let grant = |running: usize| {
+            let then = running + wanted;
+            (then <= threads_max.saturating_mul(2)).then_some(then)
+        };
         match HELPERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grant) {
             Ok(_) => Threads(wanted),
             Err(_) => Threads(1),
