@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Warnings and infos that go with a result, in Prometheus' wording.
 //!
-//! A note is kept once per text and place; the list is bounded, because a query over many metrics
+//! A note is kept once per text, with the last place as in Prometheus; the list is bounded, because a query over many metrics
 //! could make one per metric name.
 
 use std::fmt::Write;
@@ -48,8 +48,9 @@ impl Notes {
 }
 
 fn push(list: &mut Vec<(String, Span)>, span: Span, text: String) {
-    let known = list.iter().any(|(t, s)| *t == text && s.start == span.start);
-    if !known && list.len() < NOTES_MAX {
+    if let Some((_, place)) = list.iter_mut().find(|(known, _)| *known == text) {
+        *place = span;
+    } else if list.len() < NOTES_MAX {
         list.push((text, span));
     }
 }

@@ -235,7 +235,8 @@ impl<'a> Evaluation<'a> {
             let Some(one) = partner(at).map(|at| &one[at]) else { continue };
             self.watch.check()?;
             many.labels = result_labels(b, &many.labels, Some(&one.labels));
-            many.drop_name = b.return_bool;
+            // A name that was to be dropped is not there to be kept.
+            many.drop_name |= b.return_bool;
             match (many.plain_mut(), one.plain()) {
                 (Some(many), Some(one)) if arithmetic => apply_all(b.op, many, one, swapped),
                 _ => many.map(|step, cell| {
@@ -288,6 +289,11 @@ impl<'a> Evaluation<'a> {
         let mut used: Vec<bool> = vec![false; groups.keys.len()];
         for step in 0..steps {
             self.watch.check()?;
+            // Where a side has nothing, nothing matches, whatever the other one holds.
+            let nobody = |side: &[Column]| side.iter().all(|column| !column.has(step));
+            if fill_many.is_none() && fill_one.is_none() && (nobody(&many) || nobody(&one)) {
+                continue;
+            }
             found.fill(None);
             used.fill(false);
             for (index, column) in one.iter().enumerate() {
@@ -323,9 +329,11 @@ impl<'a> Evaluation<'a> {
                 let known = targets.get(many_at).copied().flatten().filter(|t| t.0 == one_at);
                 let target = known.map_or_else(
                     || {
-                        let many = many.get(many_at).map_or(&groups.keys[group], |c| &c.labels);
+                        let many = many.get(many_at);
+                        let dropped = many.is_some_and(|c| c.drop_name) || b.return_bool;
+                        let many = many.map_or(&groups.keys[group], |c| &c.labels);
                         let one = one.get(one_at).map(|c| &c.labels);
-                        out.column(result_labels(b, many, one), b.return_bool)
+                        out.column(result_labels(b, many, one), dropped)
                     },
                     |(_, target)| target,
                 );

@@ -50,7 +50,7 @@ pub(super) fn plain(function: &str) -> Option<Plain> {
 impl Plain {
     /// True when it makes sense for counters only.
     pub(super) fn wants_counter(self) -> bool {
-        matches!(self, Plain::Change(Change { counter: true, .. }) | Plain::LastChange(true))
+        matches!(self, Plain::Change(Change { counter: true, .. }))
     }
 
     /// Appends the function's value at each step, the staleness bits where there is none.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Windows: for each series and step the samples in `(end - range, end]`, given to a kernel.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::column::{Cell, Column, Value};
@@ -167,7 +168,7 @@ impl RangeCall<'_> {
         let plan = tools.plans.of(geometry, series.times);
         let whole = series.is_plain() && windows.edges == Edges::Plain;
         if let Some(plain) = self.plain.filter(|_| whole) {
-            if plain.wants_counter() && !series.values.is_empty() {
+            if plain.wants_counter() && !series.values.is_empty() && !series.drop_name {
                 rate::note_non_counter(&mut tools.notes, self.span, series.labels);
             }
             let floats = out.begin(series.labels.clone(), drop_name);
@@ -308,9 +309,6 @@ impl<'a> Evaluation<'a> {
                 params.push(self.scalar(arg, grid)?);
             }
         }
-        if function.name == "quantile_over_time" {
-            self.warn_quantiles(&params[0], args[0].span);
-        }
         let input = (&args[matrix], function.name);
         if function.name == "absent_over_time" {
             let mut column = self.absent_over_time(input.0, grid)?;
@@ -323,10 +321,17 @@ impl<'a> Evaluation<'a> {
             span: args[matrix].span,
             keeps_name: matches!(function.name, "first_over_time" | "last_over_time"),
         };
+        // A quantile is looked at where there is something it is taken of.
+        let any = AtomicBool::new(false);
         let job = |windows: &Windows, series: &RangeSeries<'_>, tools: &mut Tools, out: &mut _| {
+            any.fetch_or(!series.values.is_empty(), Ordering::Relaxed);
             call.column(windows, series, tools, out)
         };
-        self.over_windows(input, grid, &job, sink)
+        self.over_windows(input, grid, &job, sink)?;
+        if function.name == "quantile_over_time" && any.into_inner() {
+            self.warn_quantiles(&params[0], args[0].span);
+        }
+        Ok(())
     }
 
     fn absent_over_time(&mut self, arg: &Expr, grid: Grid) -> Evaluated<Column> {

@@ -85,7 +85,7 @@ fn extrapolated(k: &mut Kernel<'_>, counter: bool, per_second: bool) -> Option<V
         return None;
     }
     if let [first, .., last] | [first @ last] = values {
-        if counter {
+        if counter && !w.series.drop_name {
             note_non_counter(k.notes, k.span, w.series.labels);
         }
         let mut change = last - first;
@@ -332,9 +332,6 @@ fn in_order<'a>(
 }
 
 pub(super) fn irate(k: &mut Kernel<'_>) -> Kernelled {
-    if !k.window.values().is_empty() {
-        note_non_counter(k.notes, k.span, k.window.series.labels);
-    }
     Ok(instant_change(k, true))
 }
 

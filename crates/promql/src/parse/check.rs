@@ -48,7 +48,7 @@ pub(super) fn binary(p: &Parser<'_>, b: &Binary, explicit: bool) -> Parsed<()> {
     if b.op.is_set() && !vectors {
         return fail(format!("set operator \"{op}\" not allowed in binary scalar expression"));
     }
-    if explicit && !vectors {
+    if explicit && !vectors && !b.matching.labels.is_empty() {
         return fail("vector matching only allowed between instant vectors".into());
     }
     if b.op.is_set() && b.matching.group != Group::OneToOne {
