@@ -278,3 +278,28 @@ def opensearch():
     run(["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={jars}"], cwd=folder)
     run(["javac", "-cp", path, "-d", classes, "Main.java"], cwd=folder)
     return path
+
+
+PROMETHEUS_3 = "0.315.0"
+
+
+def prometheus_3(program="prometheus"):
+    """Prometheus 3 of its published Go module (`promtool` too), without its service discoveries and page."""
+    path = BIN / f"{program}-{PROMETHEUS_3}"
+    if path.exists():
+        return path
+    module = f"github.com/prometheus/prometheus@v{PROMETHEUS_3}"
+    environment = go_environment() | {"GOFLAGS": "-modcacherw -mod=mod", "GOWORK": "off"}
+    run(["go", "mod", "download", module], env=environment)
+    modules = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "prometheus"
+        shutil.copytree(pathlib.Path(modules) / module, source)
+        for one in [source, *source.rglob("*")]:
+            one.chmod(one.stat().st_mode | 0o200)
+        (source / "go.work").unlink(missing_ok=True)
+        build = ["go", "build", "-tags", "remove_all_sd", "-o", f"{folder}/bin/"]
+        run([*build, "./cmd/prometheus", "./cmd/promtool"], env=environment, cwd=source)
+        for built in ("prometheus", "promtool"):
+            shutil.copy2(pathlib.Path(folder) / "bin" / built, BIN / f"{built}-{PROMETHEUS_3}")
+    return path

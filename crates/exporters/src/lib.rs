@@ -12,7 +12,7 @@ pub mod embedded_store;
 pub mod file;
 pub mod jaeger;
 pub mod jaeger_thrift;
-mod net;
+pub mod net;
 pub mod nop;
 pub mod otlp;
 pub mod otlphttp;

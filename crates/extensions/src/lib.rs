@@ -8,6 +8,7 @@ pub mod file_storage;
 pub mod health_check;
 pub mod pprof;
 pub mod query_server;
+pub mod rules;
 mod secrets;
 mod serving;
 pub mod zpages;

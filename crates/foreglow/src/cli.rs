@@ -23,6 +23,10 @@ pub struct Options {
     /// Without it a built-in configuration runs (see print-config).
     #[arg(long = "config", value_name = "FILE", global = true)]
     pub configs: Vec<String>,
+    /// A Prometheus configuration file, run as it is: scraped into the embedded store, with its
+    /// rules, alerting and remote write. --config files may add to it.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub prometheus_config: Option<String>,
     /// Sets one key after all files: a.b.c=value. Repeatable.
     #[arg(long = "set", value_name = "PATH=YAML", global = true)]
     pub sets: Vec<String>,

@@ -45,6 +45,7 @@ pub fn components() -> Components {
             extensions::pprof::factory(),
             extensions::zpages::factory(),
             extensions::query_server::factory(),
+            extensions::rules::factory(),
         ],
     }
 }

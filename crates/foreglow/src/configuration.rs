@@ -107,13 +107,14 @@ fn scrape_own_metrics(metrics: &MetricsTelemetry) -> Vec<String> {
 }
 
 fn input_as_given(options: &Options) -> Input {
+    let prometheus = options.prometheus_config.iter().map(|path| format!("prometheus:{path}"));
     let mut input = Input {
-        configs: options.configs.clone(),
+        configs: prometheus.chain(options.configs.iter().cloned()).collect(),
         default: Some(("built-in configuration", BUILT_IN)),
         ..Input::default()
     };
     let is_off = options.listen.as_deref() == Some("off");
-    match (&options.listen, options.configs.is_empty()) {
+    match (&options.listen, input.configs.is_empty()) {
         (_, true) if is_off => input.sets.push("service.extensions=[health_check]".to_owned()),
         (Some(address), true) => {
             input.sets.push(format!("extensions.query_server.endpoint=\"{address}\""));

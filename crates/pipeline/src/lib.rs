@@ -17,6 +17,7 @@ pub mod host;
 pub mod ledger;
 pub mod relabel;
 pub mod runtime;
+pub mod scrapes;
 pub mod storage;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]

@@ -34,9 +34,19 @@ impl Failure {
         Failure { status: 422, class: "execution", message: message.into() }
     }
 
+    /// It cannot be had now: 503 `unavailable`.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Failure { status: 503, class: "unavailable", message: message.into() }
+    }
+
     /// The query took too long: 503 `timeout`.
     pub fn timeout(message: impl Into<String>) -> Self {
         Failure { status: 503, class: "timeout", message: message.into() }
+    }
+
+    /// The client has gone: 499 `canceled`.
+    pub fn canceled(message: impl Into<String>) -> Self {
+        Failure { status: 499, class: "canceled", message: message.into() }
     }
 
     /// Nothing of this name: 404 `not_found`.
@@ -87,6 +97,26 @@ impl axum::response::IntoResponse for Failure {
     }
 }
 
+/// Opens the envelope of a successful answer; what follows is its `data`.
+pub const BEGIN: &str = r#"{"status":"success","data":"#;
+
+/// Closes the envelope behind `data`.
+pub fn end(out: &mut String, warnings: &[String], infos: &[String]) {
+    for (name, kind, list) in [("warnings", "warning", warnings), ("infos", "info", infos)] {
+        if list.is_empty() {
+            continue;
+        }
+        let more = list.len().saturating_sub(NOTES_MAX);
+        let omitted = (more > 0).then(|| format!("{more} more {kind} annotations omitted"));
+        let _ = write!(out, ",\"{name}\":");
+        strings(out, list.iter().take(NOTES_MAX).map(String::as_str).chain(omitted.as_deref()));
+    }
+    out.push('}');
+}
+
+/// Most warnings, and most infos, of an answer, as in Prometheus.
+const NOTES_MAX: usize = 10;
+
 /// A successful answer whose `data` is the JSON text `data`.
 pub fn success(data: &str) -> Response<Body> {
     success_with(data, &[], &[])
@@ -95,15 +125,9 @@ pub fn success(data: &str) -> Response<Body> {
 /// As [`success`], with what the evaluation wants to tell the user.
 pub fn success_with(data: &str, warnings: &[String], infos: &[String]) -> Response<Body> {
     let mut body = String::with_capacity(data.len() + 64);
-    body.push_str(r#"{"status":"success","data":"#);
+    body.push_str(BEGIN);
     body.push_str(data);
-    for (name, list) in [("warnings", warnings), ("infos", infos)] {
-        if !list.is_empty() {
-            let _ = write!(body, ",\"{name}\":");
-            strings(&mut body, list.iter().map(String::as_str));
-        }
-    }
-    body.push('}');
+    end(&mut body, warnings, infos);
     json(StatusCode::OK, body)
 }
 
@@ -120,6 +144,11 @@ pub fn json(status: StatusCode, body: String) -> Response<Body> {
 /// Appends a JSON string.
 pub fn string(out: &mut String, text: &str) {
     out.push('"');
+    if !text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -186,20 +215,49 @@ pub fn timestamp(out: &mut String, time_ms: i64) {
 /// Appends a number as Prometheus writes it: shortest digits that read back the same, an exponent
 /// below 1e-6 and from 1e21 on, `NaN`, `+Inf`, `-Inf`.
 pub fn float(out: &mut String, value: f64) {
-    if value.is_nan() {
-        out.push_str("NaN");
-    } else if value.is_infinite() {
-        out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-    } else if value != 0.0 && (value.abs() < 1e-6 || value.abs() >= 1e21) {
-        let text = format!("{value:e}");
-        match text.split_once('e') {
-            Some((digits, exponent)) if !exponent.starts_with('-') => {
-                let _ = write!(out, "{digits}e+{exponent:0>2}");
-            }
-            _ => out.push_str(&text),
-        }
+    if !value.is_finite() {
+        out.push_str(if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        });
+        return;
+    }
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(value);
+    match text.find('e') {
+        None => out.push_str(text.strip_suffix(".0").unwrap_or(text)),
+        Some(at) => respell(out, value, &text[..at], &text[at + 1..]),
+    }
+}
+
+/// Writes digits with an exponent the way Go does: spelled out, or with two digits of exponent.
+fn respell(out: &mut String, value: f64, digits: &str, exponent: &str) {
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let digits = digits.strip_suffix(".0").unwrap_or(digits);
+    let size = value.abs();
+    if !(1e-6..1e21).contains(&size) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        let _ = write!(out, "{digits}e{sign}{:02}", exponent.abs());
+        return;
+    }
+    let unsigned = digits.strip_prefix('-').unwrap_or(digits);
+    if unsigned.len() < digits.len() {
+        out.push('-');
+    }
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    if exponent < 0 {
+        out.push_str("0.");
+        (1..-exponent).for_each(|_| out.push('0'));
+        out.push_str(whole);
+        out.push_str(fraction);
     } else {
-        let _ = write!(out, "{value}");
+        // From 1e16 on a number has no fraction: all its digits stand before the point.
+        out.push_str(whole);
+        out.push_str(fraction);
+        (fraction.len()..exponent as usize).for_each(|_| out.push('0'));
     }
 }
 
@@ -218,7 +276,13 @@ mod tests {
             (1.5e300, "1.5e+300"),
             (1e20, "100000000000000000000"),
             (0.000001, "0.000001"),
-            (0.0000001, "1e-7"),
+            (0.0000001, "1e-07"),
+            (-1.5e-300, "-1.5e-300"),
+            (0.00001234, "0.00001234"),
+            (-0.0000012, "-0.0000012"),
+            (1.2345e17, "123450000000000000"),
+            (12345678901234567000.0, "12345678901234567000"),
+            (-9007199254740993.0, "-9007199254740992"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),

@@ -17,3 +17,14 @@ pub fn gunzip(body: &[u8], bytes_max: usize) -> Result<Vec<u8>> {
     out.truncate(length);
     Ok(out)
 }
+
+/// `plain`, compressed.
+pub fn gzip(plain: &[u8], level: i32) -> Vec<u8> {
+    let level = libdeflater::CompressionLvl::new(level).unwrap_or_default();
+    let mut compressor = libdeflater::Compressor::new(level);
+    let mut out = vec![0; compressor.gzip_compress_bound(plain.len())];
+    // The bound is what it may take at most.
+    let length = compressor.gzip_compress(plain, &mut out).unwrap_or(0);
+    out.truncate(length);
+    out
+}

@@ -12,7 +12,9 @@ mod logs;
 mod own;
 pub mod params;
 mod prometheus;
+pub mod rules;
 pub mod source;
+mod stream;
 
 #[cfg(test)]
 mod tests;

@@ -36,11 +36,12 @@ use basics::files::Files;
 use basics::labels::Matcher;
 use basics::{Clock, Result, UnixNano};
 use otlp_wire::{Payload, Signal};
-use segment_log::{Log, Record, Ticket};
+use segment_log::{Log, Record};
 
 pub use columns::{Exemplar, SeriesColumns};
 pub use head::{FamilyInfo, Head, HeadOptions, HeadStats, IngestReport};
 pub use logs::Logs;
+pub use segment_log::Ticket;
 pub use services::{SERVICES_MAX, Service};
 pub use storage::{Storage, StorageOptions};
 pub use traces::Traces;

@@ -17,6 +17,7 @@ mod merge;
 mod no_effect;
 mod node;
 pub mod plan;
+mod prometheus;
 mod read;
 mod renamed;
 mod report;
@@ -35,7 +36,7 @@ use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use decode::{Checker, ComponentConfig, decode, from_yaml, from_yaml_told};
+pub use decode::{Checker, ComponentConfig, decode, from_plain, from_yaml, from_yaml_told};
 pub use diagnostics::Diagnostics;
 pub use expand::{Environment, Variables};
 pub use no_effect::NoEffect;
@@ -56,7 +57,8 @@ pub type Decoded = Arc<dyn Any + Send + Sync>;
 /// Where a configuration comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Input {
-    /// `--config`, in order: a path, `file:path`, `env:NAME` or `yaml:text`.
+    /// `--config`, in order: a path, `file:path`, `env:NAME`, `yaml:text`, or `prometheus:path` of a
+    /// Prometheus configuration.
     pub configs: Vec<String>,
     /// Read if `configs` is empty: what it is called, and the text.
     pub default: Option<(&'static str, &'static str)>,
@@ -145,7 +147,7 @@ fn read_location(
         _ => ("file", location),
     };
     let (name, text) = match scheme {
-        "file" => match expand::read_file(Path::new(rest)) {
+        "file" | "prometheus" => match expand::read_file(Path::new(rest)) {
             Ok(text) => (rest.to_owned(), text),
             Err(error) => {
                 diagnostics.error(None, format!("cannot read the configuration {rest}: {error}"));
@@ -163,7 +165,7 @@ fn read_location(
         scheme => {
             diagnostics
                 .error(None, format!("scheme \"{scheme}\" is not supported in --config {location}"))
-                .help("supported are a path, file:, env: and yaml:");
+                .help("supported are a path, file:, env:, yaml: and prometheus:");
             return None;
         }
     };
@@ -176,6 +178,10 @@ fn read_location(
         let span = Span { source, start: 0, end: 0 };
         diagnostics.error(span, "empty configuration file");
         return None;
+    }
+    if scheme == "prometheus" {
+        let folder = Path::new(rest).parent().unwrap_or(Path::new(""));
+        return Some(prometheus::translate(root, folder, diagnostics));
     }
     Some(root)
 }

@@ -26,6 +26,8 @@ pub struct Endpoint {
     pub timeout: Duration,
     /// Who it is.
     pub identity: Identity,
+    /// Its labels before the rules.
+    pub discovered: LabelSet,
 }
 
 /// What a target is recognised by when targets are found again.
@@ -69,6 +71,7 @@ impl Endpoint {
             }
         }
         let scheme = labels.get("__scheme__").to_owned();
+        let discovered = labels.clone();
         if !relabel.apply(&mut labels) {
             return Ok(None);
         }
@@ -97,7 +100,7 @@ impl Endpoint {
         labels.retain(|key| !key.starts_with("__"));
         labels.sort();
         let identity = Identity { labels, scheme, timeout: timeout.as_secs_f64() };
-        Ok(Some(Endpoint { uri, interval, timeout, identity }))
+        Ok(Some(Endpoint { uri, interval, timeout, identity, discovered }))
     }
 }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use otlp_wire::{Payload, Signal};
-use pipeline::relabel::Relabel;
+use pipeline::relabel::{LabelSet, Relabel};
+use pipeline::scrapes::{Entry, Scrape, Scrapes};
 use pipeline::telemetry::ReceiverMeter;
 use pipeline::{Batch, Consumer, Context, Meta, Permit};
 use tokio::sync::watch;
@@ -153,7 +154,16 @@ impl Pool {
         let first = self.shared.offset.min(endpoint.interval) + endpoint.interval.mul_f64(part);
         let target = Target::new(self.shared.rules.clone(), endpoint.identity.clone());
         let shared = self.shared.clone();
-        let work = Scraping { shared, endpoint, target: Some(target), healthy: true };
+        let shown = Scrapes::of(&shared.context.host).begin(Scrape {
+            pool: shared.job.job_name.as_str().into(),
+            url: endpoint.uri.to_string(),
+            discovered: pairs(&endpoint.discovered),
+            labels: pairs(&endpoint.identity.labels),
+            interval: endpoint.interval,
+            timeout: endpoint.timeout,
+            ..Scrape::default()
+        });
+        let work = Scraping { shared, endpoint, target: Some(target), healthy: true, shown };
         self.tasks.spawn(work.run(first, told));
         self.running.insert(key, tell);
     }
@@ -167,6 +177,12 @@ struct Scraping {
     target: Option<Target>,
     /// What was last said in the log.
     healthy: bool,
+    /// Where it can be looked at.
+    shown: Entry,
+}
+
+fn pairs(labels: &LabelSet) -> Vec<(String, String)> {
+    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Resolves when the target is to end.
@@ -243,7 +259,9 @@ impl Scraping {
             return;
         };
         self.target = Some(target);
-        self.tell(error.or(wrong).as_ref());
+        let failure = error.or(wrong);
+        self.shown.scraped(time, seconds, failure.as_ref().map(ToString::to_string));
+        self.tell(failure.as_ref());
         self.consume(payload, time, permit).await;
     }
 

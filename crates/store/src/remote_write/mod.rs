@@ -12,6 +12,7 @@
 //! Bounds: [`BODY_BYTES_MAX`] and those of `read.rs` and the head. Source: remote write
 //! specifications 1.0 and 2.0.
 
+mod encode;
 mod histogram;
 mod read;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::fmt;
 use basics::{Error, Result, UnixNano};
 use segment_log::{Record, Stored, Ticket};
 
+pub use encode::Encoder;
 pub use read::Exemplar;
 pub(crate) use read::{Request, labels_of};
 

@@ -141,6 +141,21 @@ pub fn from_yaml<C: ComponentConfig>(yaml: &str) -> Result<C, String> {
     from_yaml_told(yaml).map(|(config, _)| config)
 }
 
+/// Decodes and validates a file called `name` that stands beside the configuration, such as a file
+/// of rules: `$` has no meaning in it.
+///
+/// # Errors
+/// As [`from_yaml`].
+pub fn from_plain<C: ComponentConfig>(name: &str, yaml: &str) -> Result<C, String> {
+    let mut diagnostics = Diagnostics::default();
+    let source = diagnostics.add_source(name, yaml);
+    let node = super::read::read(yaml, source, 0, &mut diagnostics);
+    match node.and_then(|node| decode_checked::<C>(&node, &mut diagnostics)) {
+        Some(config) if !diagnostics.has_errors() => Ok(config),
+        _ => Err(diagnostics.error_lines().join("\n")),
+    }
+}
+
 /// As [`from_yaml`], with the warnings, one line each.
 ///
 /// # Errors

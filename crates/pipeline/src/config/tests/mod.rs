@@ -5,6 +5,7 @@ mod decoding;
 mod documents;
 mod expansion;
 mod loading;
+mod prometheus;
 mod rendering;
 mod reporting;
 
