@@ -142,6 +142,7 @@ impl Config {
                 bytes_max: usize::try_from(self.limits.recent_bytes.0).unwrap_or(usize::MAX),
                 ..store::rows::Limits::default()
             },
+            ..StoreOptions::default()
         }
     }
 }

@@ -7,7 +7,8 @@ fn translated(text: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().expect("temp dir");
     let path = folder.path().join("prometheus.yml");
     std::fs::write(&path, text).expect("written");
-    let input = Input { configs: vec![format!("prometheus:{}", path.display())], ..Input::default() };
+    let input =
+        Input { configs: vec![format!("prometheus:{}", path.display())], ..Input::default() };
     let here = |text: String| text.replace(&folder.path().display().to_string(), "/etc");
     match print(&input, Environment::process()) {
         Ok(yaml) => Ok(here(yaml)),
@@ -110,10 +111,19 @@ service:
 #[test]
 fn what_has_no_counterpart_is_refused_at_its_place() {
     for (text, says) in [
-        ("remote_read: [{url: x}]", "/etc/prometheus.yml:1:1: remote_read of a Prometheus configuration is not supported"),
+        (
+            "remote_read: [{url: x}]",
+            "/etc/prometheus.yml:1:1: remote_read of a Prometheus configuration is not supported",
+        ),
         ("remote_write:\n- url: x\n  sigv4: {}", "/etc/prometheus.yml:3:3: remote_write.sigv4"),
-        ("remote_write: [{url: x, write_relabel_configs: []}]", ":1:25: remote_write.write_relabel_configs"),
-        ("alerting: {alertmanagers: [{dns_sd_configs: []}]}", ":1:29: alertmanagers.dns_sd_configs"),
+        (
+            "remote_write: [{url: x, write_relabel_configs: []}]",
+            ":1:25: remote_write.write_relabel_configs",
+        ),
+        (
+            "alerting: {alertmanagers: [{dns_sd_configs: []}]}",
+            ":1:29: alertmanagers.dns_sd_configs",
+        ),
         ("tracing: {endpoint: x}", ":1:1: tracing"),
     ] {
         let error = translated(text).expect_err(text);
