@@ -12,6 +12,7 @@
 //! - [`columns`]: the form in which series are handed on
 //! - [`metrics`]: blocks of metrics, written, read and merged
 //! - [`storage`]: the blocks of all signals and what looks after them
+//! - [`red`]: metrics of spans, and who calls whom
 //! - [`remote_write`]: Prometheus remote write, past all pipelines
 //! - [`traces`], [`logs`]: spans and log records, and their search; [`rows`] is what they share
 //!
@@ -23,6 +24,7 @@ pub mod columns;
 pub mod head;
 pub mod logs;
 pub mod metrics;
+pub mod red;
 pub mod remote_write;
 pub mod rows;
 mod services;
@@ -80,6 +82,7 @@ pub struct Store {
     logs: Logs,
     services: services::Services,
     storage: Storage,
+    red: red::Red,
 }
 
 impl Store {
@@ -103,13 +106,17 @@ impl Store {
                 prune(head, (dropped.oldest_received / 1_000_000) as i64);
             }
         });
+        let (traces, logs) = (Traces::new(options.rows), Logs::new(options.rows));
+        traces.attach(storage.catalog(Signal::Traces).clone());
+        logs.attach(storage.catalog(Signal::Logs).clone());
         Ok(Store {
             log,
             head,
-            traces: Traces::new(options.rows),
-            logs: Logs::new(options.rows),
+            traces,
+            logs,
             services: services::Services::default(),
             storage,
+            red: red::Red::default(),
         })
     }
 
@@ -136,7 +143,10 @@ impl Store {
         let points = u64::from(payload.items());
         match payload.signal() {
             Signal::Metrics => return self.head.ingest(payload, received),
-            Signal::Traces => self.traces.push(payload, received),
+            Signal::Traces => {
+                self.count_spans(self.red.saw(payload, received));
+                self.traces.push(payload, received);
+            }
             Signal::Logs => self.logs.push(payload, received),
         }
         IngestReport { points, accepted: points, ..IngestReport::default() }
@@ -163,6 +173,17 @@ impl Store {
         };
         let ticket = self.log.append(&record)?;
         Ok((self.ingest(payload, received), ticket))
+    }
+
+    /// To be called every few seconds: metrics of spans go on where no spans come.
+    pub fn tick(&self, now: UnixNano) {
+        self.count_spans(self.red.tick(now));
+    }
+
+    fn count_spans(&self, points: Vec<(Payload, UnixNano)>) {
+        for (points, time) in points {
+            self.head.ingest(&points, time);
+        }
     }
 
     /// The log.

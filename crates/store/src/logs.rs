@@ -7,13 +7,20 @@
 //! come since a number of [`Logs::newest`] by [`Logs::follow`].
 //! Bounds: [`crate::rows::Limits`] in memory, the limit of a query.
 
+mod block;
+mod element;
 mod query;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use basics::{Result, UnixNano};
 use otlp_wire::{FromRaw, LogView, Payload, TraceId};
 
+use crate::blocks::plan::Merge;
+use crate::blocks::{BlockInfo, Catalog};
+use crate::rows::read::Blocks;
 use crate::rows::{Limits, Memory, Meta, Rows, Stats, content_hash};
 use query::Newest;
 pub use query::{Attributes, Cursor, LogQuery, LogRecord, Page};
@@ -51,20 +58,36 @@ impl LogMeta {
 #[derive(Debug)]
 pub struct Logs {
     memory: Memory<LogMeta>,
+    blocks: Blocks<LogMeta>,
 }
 
 impl Logs {
     /// No records.
     pub fn new(limits: Limits) -> Self {
-        Logs { memory: Memory::new(limits) }
+        Logs { memory: Memory::new(limits), blocks: Blocks::default() }
+    }
+
+    /// From now on records are looked for in these blocks too.
+    pub fn attach(&self, catalog: Arc<Catalog>) {
+        self.blocks.attach(catalog);
     }
 
     /// Copies the records of a payload that was received at `received`.
     pub fn push(&self, payload: &Payload, received: UnixNano) {
+        self.push_unless(payload, received, None);
+    }
+
+    /// As [`Logs::push`], but for the records whose [`content_hash`] a replay knows to be in a block.
+    pub fn push_unless(
+        &self,
+        payload: &Payload,
+        received: UnixNano,
+        held: Option<&dyn Fn(u64) -> bool>,
+    ) {
         for resource in payload.logs() {
             for scope in resource.scopes() {
                 let logs = scope.logs().map(|log| (LogMeta::of(&log, received), log.raw()));
-                self.memory.push(&resource, &scope, received, logs);
+                self.memory.push(&resource, &scope, received, logs, held);
             }
         }
     }
@@ -102,6 +125,10 @@ impl Logs {
                 }
             }
         }
+        newest.memory_ends();
+        self.blocks.each((query.start, query.end), query.forward, |block| {
+            block::search(block, query, &mut newest).map(|()| true)
+        })?;
         Ok(newest.page())
     }
 
@@ -127,6 +154,30 @@ impl Logs {
         }
         (found, next)
     }
+}
+
+/// A block of these records, not yet in the catalog; none when there is no record.
+///
+/// # Errors
+/// [`basics::Kind::Retry`] when it cannot be written.
+pub fn write_block(catalog: &Catalog, rows: &Rows<LogMeta>) -> Result<Option<BlockInfo>> {
+    crate::rows::write::write_block(catalog, rows)
+}
+
+/// Makes one block of several and commits it in their place; none when one of them is damaged.
+///
+/// # Errors
+/// A block cannot be read now, or the new one not written.
+pub fn compact(catalog: &Catalog, merge: &Merge) -> Result<Option<BlockInfo>> {
+    crate::rows::read::compact::<LogMeta>(catalog, merge)
+}
+
+/// The [`content_hash`] of each record of a block.
+///
+/// # Errors
+/// The block cannot be read.
+pub fn block_hashes(catalog: &Catalog, info: &BlockInfo) -> Result<Vec<u64>> {
+    crate::rows::read::hashes::<LogMeta>(catalog, info)
 }
 
 /// The record that `raw` encodes.

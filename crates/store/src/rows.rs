@@ -7,8 +7,15 @@
 //! ```text
 //! chunk = rows (what searches look at, 80 to 100 bytes) | bytes (the encoded elements, one buffer)
 //! ```
+//! Blocks of rows are [`element`] (columns), [`index`], [`mod@write`] and [`read`].
 //! No request is pinned: bytes are copied. Bounds: [`Limits`]; past them the oldest chunk goes and
 //! is counted, since the log still has it. Elements of one resource and scope share a [`RowHead`].
+
+pub(crate) mod element;
+pub(crate) mod index;
+pub(crate) mod pack;
+pub(crate) mod read;
+pub(crate) mod write;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -194,9 +201,10 @@ impl<M: Meta> Rows<M> {
 }
 
 /// A number for the content of an element under its head: the same after a restart, and after
-/// processors that edit the same way, so that a replay can leave out what a block already holds.
+/// processors that edit the same way, so that a replay can leave out what a block already holds. The
+/// order of fields plays no part, since a block does not keep it.
 pub fn content_hash(head: &RowHead, raw: &[u8]) -> u64 {
-    xxh3_64_with_seed(raw, head.hash)
+    pack::content(raw) ^ head.hash
 }
 
 /// The rows of one signal.
@@ -234,12 +242,16 @@ impl<M: Meta> Memory<M> {
         scope: &ScopeView<'_>,
         received: UnixNano,
         elements: impl Iterator<Item = (M, &'a [u8])>,
+        held: Option<&dyn Fn(u64) -> bool>,
     ) {
         let head = Head::of(resource, scope);
         let mut kept = self.kept.write();
         let kept = &mut *kept;
         let head = kept.share(head);
         for (meta, raw) in elements {
+            if held.is_some_and(|held| held(content_hash(&head, raw))) {
+                continue;
+            }
             if kept.open.is_full() {
                 kept.close();
             }

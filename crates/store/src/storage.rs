@@ -23,6 +23,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::blocks::plan::{Merge, next_merge};
 use crate::blocks::{BlockInfo, Catalog, CatalogOptions, Keep, Local, Objects};
 use crate::metrics::{self, Blocks, CACHE_BYTES};
+use crate::{logs, traces};
 
 /// The signals, in the order of their catalogs.
 const SIGNALS: [(Signal, &str); 3] =
@@ -211,9 +212,12 @@ impl Shared {
             if self.options.query_only {
                 continue;
             }
-            if *signal == Signal::Metrics {
-                told("merge", self.merge(catalog, metrics::compact));
-            }
+            let merge: MergeBlocks = match signal {
+                Signal::Metrics => metrics::compact,
+                Signal::Traces => traces::compact,
+                Signal::Logs => logs::compact,
+            };
+            told("merge", self.merge(catalog, merge));
             told("let go of", catalog.retain(self.options.keep(*signal)).map(|_| ()));
             told("delete", catalog.clean().and_then(|_| catalog.sweep()).map(|_| ()));
         }

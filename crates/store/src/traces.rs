@@ -6,6 +6,8 @@
 //! A search matches spans, and gives the traces they are of, the latest first.
 //! Bounds: [`crate::rows::Limits`] in memory, [`SPANS_MAX`] spans of one trace, the limit of a query.
 
+mod block;
+mod element;
 mod query;
 mod summary;
 #[cfg(test)]
@@ -18,7 +20,10 @@ use basics::{Result, UnixNano};
 use hashbrown::{HashMap, HashSet};
 use otlp_wire::{FromRaw, Head, Payload, Regrouped, SpanId, SpanSet, SpanView, TraceId};
 
-use crate::rows::{Limits, Memory, Meta, Rows, Stats};
+use crate::blocks::plan::Merge;
+use crate::blocks::{BlockInfo, Catalog};
+use crate::rows::read::Blocks;
+use crate::rows::{Limits, Memory, Meta, RowHead, Rows, Stats, content_hash};
 use query::Hits;
 pub use query::{SpanQuery, kind_name};
 pub use summary::{ServiceSpans, TraceSummary};
@@ -82,20 +87,36 @@ const NAMES_MAX: usize = 10_000;
 #[derive(Debug)]
 pub struct Traces {
     memory: Memory<SpanMeta>,
+    blocks: Blocks<SpanMeta>,
 }
 
 impl Traces {
     /// No spans.
     pub fn new(limits: Limits) -> Self {
-        Traces { memory: Memory::new(limits) }
+        Traces { memory: Memory::new(limits), blocks: Blocks::default() }
+    }
+
+    /// From now on spans are looked for in these blocks too.
+    pub fn attach(&self, catalog: Arc<Catalog>) {
+        self.blocks.attach(catalog);
     }
 
     /// Copies the spans of a payload that was received at `received`.
     pub fn push(&self, payload: &Payload, received: UnixNano) {
+        self.push_unless(payload, received, None);
+    }
+
+    /// As [`Traces::push`], but for the spans whose [`content_hash`] a replay knows to be in a block.
+    pub fn push_unless(
+        &self,
+        payload: &Payload,
+        received: UnixNano,
+        held: Option<&dyn Fn(u64) -> bool>,
+    ) {
         for resource in payload.traces() {
             for scope in resource.scopes() {
                 let spans = scope.spans().map(|span| (SpanMeta::of(&span), span.raw()));
-                self.memory.push(&resource, &scope, received, spans);
+                self.memory.push(&resource, &scope, received, spans, held);
             }
         }
     }
@@ -124,6 +145,13 @@ impl Traces {
         for chunk in self.memory.rows().chunks.iter().rev() {
             query.scan(chunk, &mut hits);
         }
+        self.blocks.each((query.start, query.end), false, |block| {
+            let tmax = (block.file.info().tmax as u64).saturating_mul(1_000_000) + 999_999;
+            if hits.is_late_enough(tmax) {
+                return Ok(false);
+            }
+            block::search(block, query, &mut hits).map(|()| true)
+        })?;
         Ok(hits.ids())
     }
 
@@ -134,8 +162,11 @@ impl Traces {
     pub fn get(&self, ids: &[TraceId]) -> Result<Vec<Payload>> {
         let mut found = Found::new(ids);
         for (row, raw) in self.memory.rows().iter() {
-            found.add(&row.meta, &row.head.head, raw);
+            found.add(&row.meta, &row.head, raw);
         }
+        self.blocks.each((0, u64::MAX), false, |block| {
+            block::get(block, ids, &mut found).map(|()| true)
+        })?;
         Ok(found.payloads())
     }
 
@@ -163,8 +194,38 @@ impl Traces {
                 add_operation(&mut all, service, name, row.meta.kind);
             }
         }
+        self.blocks.each((0, u64::MAX), false, |block| {
+            for (service, name, kind) in &block.index.operations {
+                add_operation(&mut all, service, name, *kind);
+            }
+            Ok(true)
+        })?;
         Ok(all)
     }
+}
+
+/// A block of these spans, not yet in the catalog; none when there is no span.
+///
+/// # Errors
+/// [`basics::Kind::Retry`] when it cannot be written.
+pub fn write_block(catalog: &Catalog, rows: &Rows<SpanMeta>) -> Result<Option<BlockInfo>> {
+    crate::rows::write::write_block(catalog, rows)
+}
+
+/// Makes one block of several and commits it in their place; none when one of them is damaged.
+///
+/// # Errors
+/// A block cannot be read now, or the new one not written.
+pub fn compact(catalog: &Catalog, merge: &Merge) -> Result<Option<BlockInfo>> {
+    crate::rows::read::compact::<SpanMeta>(catalog, merge)
+}
+
+/// The [`content_hash`] of each span of a block.
+///
+/// # Errors
+/// The block cannot be read.
+pub fn block_hashes(catalog: &Catalog, info: &BlockInfo) -> Result<Vec<u64>> {
+    crate::rows::read::hashes::<SpanMeta>(catalog, info)
 }
 
 /// Adds an operation, within [`NAMES_MAX`]; spans without a service are of none.
@@ -205,7 +266,13 @@ impl Found {
         Found { wanted, traces, order }
     }
 
-    fn add(&mut self, meta: &SpanMeta, head: &Arc<Head>, raw: &[u8]) {
+    fn wants(&self, id: &TraceId) -> bool {
+        self.wanted.contains_key(id)
+    }
+
+    /// Spans with the same id and the same content are one: a request sent again, or a span that
+    /// memory and a block both hold.
+    fn add(&mut self, meta: &SpanMeta, head: &RowHead, raw: &[u8]) {
         let Some(at) = self.wanted.get(&meta.trace_id) else { return };
         let spans = &mut self.traces[*at];
         // Twice the bound: the same span may be in memory and in a block.
@@ -213,8 +280,8 @@ impl Found {
             spans.push(Span {
                 start: meta.start,
                 id: meta.span_id,
-                hash: same_span(raw),
-                head: head.clone(),
+                hash: content_hash(head, raw),
+                head: head.head.clone(),
                 raw: raw.to_vec(),
             });
         }
@@ -224,21 +291,6 @@ impl Found {
         let all: Vec<Payload> = self.traces.iter_mut().map(payload).collect();
         self.order.iter().map(|at| all[*at].clone()).collect()
     }
-}
-
-/// Spans with the same id and the same content are one: a request sent again, or a span that
-/// memory and a block both hold. The order of attributes plays no part.
-fn same_span(raw: &[u8]) -> u64 {
-    let span = SpanView::from_raw(raw);
-    let attributes = span
-        .attrs()
-        .each()
-        .fold(0u64, |sum, a| sum.wrapping_add(xxhash_rust::xxh3::xxh3_64(a.raw())));
-    let mut rest = span.name().as_bytes().to_vec();
-    rest.extend(span.end().to_le_bytes());
-    rest.extend(attributes.to_le_bytes());
-    rest.extend((span.events().count() as u32).to_le_bytes());
-    xxhash_rust::xxh3::xxh3_64(&rest)
 }
 
 fn payload(spans: &mut Vec<Span>) -> Payload {

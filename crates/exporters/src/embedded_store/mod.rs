@@ -12,6 +12,7 @@ mod measure;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use basics::files::RealFiles;
@@ -27,6 +28,9 @@ pub use config::Config;
 
 /// The name under which the host shares the store.
 pub const STORE: &str = "embedded_store";
+
+/// How often the store hears of the time: a third of the step that it has points for.
+const TICK: Duration = Duration::from_secs(5);
 
 /// The exporter of one signal.
 pub struct EmbeddedStore {
@@ -76,6 +80,19 @@ impl EmbeddedStore {
         .inspect(|store| measure::register(host.telemetry(), store))
     }
 
+    /// Until the store goes away it hears of the time, so that metrics of spans go on.
+    fn keep_ticking(&self, store: &Arc<Store>) {
+        let (store, clock) = (Arc::downgrade(store), self.context.host.clock().clone());
+        tokio::spawn(async move {
+            let mut every = tokio::time::interval(TICK);
+            loop {
+                every.tick().await;
+                let Some(store) = store.upgrade() else { return };
+                store.tick(clock.now());
+            }
+        });
+    }
+
     fn users(&self) -> Result<Arc<Users>> {
         self.context.host.shared(STORE, || Ok(Users::default()))
     }
@@ -113,8 +130,12 @@ fn refused_by(telemetry: &Telemetry, reason: &str) -> pipeline::telemetry::Count
 #[async_trait]
 impl Exporter for EmbeddedStore {
     async fn start(&self) -> Result<()> {
-        *self.store.lock() = Some(self.open()?);
-        self.users()?.0.fetch_add(1, Ordering::AcqRel);
+        let store = self.open()?;
+        // The first of the signals that share it looks after it.
+        if self.users()?.0.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.keep_ticking(&store);
+        }
+        *self.store.lock() = Some(store);
         Ok(())
     }
 

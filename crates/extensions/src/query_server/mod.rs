@@ -54,6 +54,19 @@ pub struct Config {
     /// Who may look, instead of those with the token.
     #[serde(skip_serializing)]
     pub auth: Option<Auth>,
+    /// Jaeger's own ports, for clients that are set up for them.
+    pub jaeger: Jaeger,
+}
+
+/// Listeners under Jaeger's ports; those without an endpoint are off. The same guard, TLS and
+/// authenticator as for `endpoint`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Jaeger {
+    /// For gRPC (`jaeger.api_v3.QueryService`), Jaeger's is `localhost:16685`.
+    pub grpc_endpoint: String,
+    /// For HTTP, with all that `endpoint` has; Jaeger's is `localhost:16686`.
+    pub http_endpoint: String,
 }
 
 impl Default for Config {
@@ -65,6 +78,7 @@ impl Default for Config {
             allow_anonymous: false,
             tls: None,
             auth: None,
+            jaeger: Jaeger::default(),
         }
     }
 }
@@ -77,6 +91,16 @@ impl ComponentConfig for Config {
                 "endpoint",
                 format!("{:?} is not host:port, e.g. 127.0.0.1:7070", self.endpoint),
             );
+        }
+        let mut jaeger = at.key("jaeger");
+        for (key, endpoint) in [
+            ("grpc_endpoint", &self.jaeger.grpc_endpoint),
+            ("http_endpoint", &self.jaeger.http_endpoint),
+        ] {
+            let port = endpoint.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+            if !endpoint.is_empty() && port.is_none() {
+                jaeger.error(key, format!("{endpoint:?} is not host:port, e.g. localhost:16686"));
+            }
         }
         if self.token.as_deref().is_some_and(str::is_empty) {
             at.error(
@@ -130,14 +154,14 @@ fn build(config: pipeline::config::Decoded, context: Context) -> Result<Arc<dyn 
     Ok(Arc::new(QueryServer {
         config: (*config).clone(),
         clock: context.clock,
-        serving: Mutex::new(None),
+        serving: Mutex::default(),
     }))
 }
 
 struct QueryServer {
     config: Config,
     clock: Clock,
-    serving: Mutex<Option<Serving>>,
+    serving: Mutex<Vec<Serving>>,
 }
 
 /// How long open requests may take to end when the process stops.
@@ -168,16 +192,33 @@ impl Extension for QueryServer {
         let link = link(scheme, address, guard.token.as_deref());
         *host.shared("page", || Ok(PageLink::default()))?.0.lock() = Some(link);
         let auth = self.config.auth.as_ref();
-        let router = serving::behind(auth, host, self.router(host.clone()))?;
-        let router = router.layer(from_fn_with_state(Arc::new(guard), judge));
-        let rules = Rules { tls, life: LIFE, drain: DRAIN, ..Rules::new("query_server") };
-        *self.serving.lock() = Some(serving::serve(listener, rules, router)?);
+        let api = self.api(host.clone());
+        let guard = Arc::new(guard);
+        let guarded = |router| {
+            let router = serving::behind(auth, host, router)?;
+            Ok::<_, Error>(router.layer(from_fn_with_state(guard.clone(), judge)))
+        };
+        let pages = guarded(query_api::routes(api.clone()).merge(dashboard::router()))?;
+        let rules = |tls| Rules { tls, life: LIFE, drain: DRAIN, ..Rules::new("query_server") };
+        let mut all = vec![serving::serve(listener, rules(tls.clone()), pages.clone())?];
+        let jaeger = &self.config.jaeger;
+        if !jaeger.http_endpoint.is_empty() {
+            let listener = self.bind(host, &jaeger.http_endpoint, &guard).await?;
+            all.push(serving::serve(listener, rules(tls), pages)?);
+        }
+        if !jaeger.grpc_endpoint.is_empty() {
+            let listener = self.bind(host, &jaeger.grpc_endpoint, &guard).await?;
+            let tls = self.config.tls.as_ref().map(|tls| tls.tls(&["h2"])).transpose()?;
+            let calls = guarded(query_api::jaeger::grpc::routes(api))?;
+            all.push(serving::serve_grpc(listener, rules(tls), calls)?);
+        }
+        *self.serving.lock() = all;
         Ok(())
     }
 
     async fn stop(&self) -> Result<()> {
-        let serving = self.serving.lock().take();
-        if let Some(serving) = serving {
+        let all = std::mem::take(&mut *self.serving.lock());
+        for serving in all {
             serving.stop().await;
         }
         Ok(())
@@ -196,17 +237,36 @@ impl QueryServer {
         Ok(Guard { allowed_hosts: self.config.allowed_hosts.clone(), token })
     }
 
-    fn router(&self, host: Host) -> axum::Router {
+    /// Binds one of Jaeger's ports: off loopback only behind what guards the page off loopback.
+    async fn bind(
+        &self,
+        host: &Host,
+        endpoint: &str,
+        guard: &Guard,
+    ) -> Result<Arc<tokio::net::TcpListener>> {
+        let listener = host.listeners().bind(endpoint).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|e| Error::invalid("query_server has no address").caused_by(e))?;
+        let is_open = guard.token.is_none() && self.config.auth.is_none();
+        if is_open && !address.ip().is_loopback() && !self.config.allow_anonymous {
+            return Err(Error::invalid(format!(
+                "query_server would show its data to everybody on {endpoint}: set token, auth or allow_anonymous"
+            )));
+        }
+        Ok(listener)
+    }
+
+    fn api(&self, host: Host) -> Api {
         let stores = host.clone();
-        let api = Api {
+        Api {
             host,
             clock: self.clock.clone(),
             started: self.clock.now(),
             version: env!("CARGO_PKG_VERSION"),
             limits: promql::Limits::default(),
             store: Arc::new(move || stores.find::<store::Store>(STORE)),
-        };
-        query_api::routes(api).merge(dashboard::router())
+        }
     }
 }
 

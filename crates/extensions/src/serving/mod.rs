@@ -13,7 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use basics::{Error, Result};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use net::listen::{self, Rules, Serving};
 use pipeline::auth::ServerAuth;
@@ -23,6 +23,9 @@ use tokio::net::TcpListener;
 
 /// What a page agrees on in a TLS handshake.
 pub(crate) const ALPN: &[&str] = &["http/1.1"];
+
+/// Calls at a time on one gRPC connection, as for OTLP.
+const STREAMS_MAX: u32 = 256;
 
 /// Serves `router` on `listener` by `rules`.
 pub(crate) fn serve(
@@ -34,6 +37,23 @@ pub(crate) fn serve(
         let service = router.clone().layer(from_fn_with_state(activity, busy));
         let service = TowerToHyperService::new(service);
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service)
+    });
+    serving.map_err(|e| Error::invalid("cannot listen").caused_by(e))
+}
+
+/// As [`serve`], for gRPC: HTTP/2 from the first byte.
+pub(crate) fn serve_grpc(
+    listener: Arc<TcpListener>,
+    rules: Rules,
+    router: axum::Router,
+) -> Result<Serving> {
+    let serving = listen::serve(listener, rules, move |stream, _: SocketAddr, activity| {
+        let service = router.clone().layer(from_fn_with_state(activity, busy));
+        let service = TowerToHyperService::new(service);
+        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .serve_connection(TokioIo::new(stream), service)
     });
     serving.map_err(|e| Error::invalid("cannot listen").caused_by(e))
 }

@@ -232,3 +232,21 @@ async fn grpc_answers_with_messages_and_trailers() {
     assert_eq!(call("FindTraces", &[]).await.0, "3");
     assert_eq!(call("Unknown", &[]).await.0, "12");
 }
+
+#[tokio::test]
+async fn dependencies_are_what_the_service_graph_counted() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let (router, api) = api_with(folder.path(), &[shop()]);
+    let (_, body) = get(&router, "/api/dependencies?endTs=1&lookback=1").await;
+    assert_eq!((&body["data"], &body["total"]), (&json!([]), &json!(0)));
+    let store = (api.store)().expect("a store");
+    store.tick(NOW + 30_000 * MS);
+    let end = (NOW + 60_000 * MS) / MS;
+    let (_, body) = get(&router, &format!("/api/dependencies?endTs={end}&lookback=3600000")).await;
+    assert_eq!(body["data"], json!([{"parent": "web", "child": "cart", "callCount": 1}]));
+    let times = "startTime=2026-09-21T14:00:00Z&endTime=2026-09-21T15:00:00Z";
+    let (_, body) = get(&router, &format!("/api/v3/dependencies?{times}")).await;
+    assert_eq!(body["dependencies"][0]["callCount"], "1");
+    let (_, body) = get(&router, "/api/v1/query?query=traces_span_metrics_calls_total").await;
+    assert_eq!(body["status"], "success");
+}

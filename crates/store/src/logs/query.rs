@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use otlp_wire::{Attrs, SpanId, TraceId};
 
 use super::{LogMeta, view};
@@ -58,7 +59,7 @@ impl Default for LogQuery {
 }
 
 /// A record's place in order: its time and its content's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
     /// Its time, Unix nanoseconds.
     pub time: u64,
@@ -164,11 +165,13 @@ pub(super) struct Newest<'q> {
     /// By place; a place has more than one record when they are the same.
     found: BTreeMap<Cursor, (LogRecord, usize)>,
     is_cut: bool,
+    /// What memory has given; what it gave may be in a block already and counts once.
+    of_memory: HashSet<Cursor>,
 }
 
 impl<'q> Newest<'q> {
     pub(super) fn new(query: &'q LogQuery) -> Self {
-        Newest { query, found: BTreeMap::new(), is_cut: false }
+        Newest { query, found: BTreeMap::new(), is_cut: false, of_memory: HashSet::new() }
     }
 
     /// Chunks in the order in which they are best read.
@@ -200,6 +203,11 @@ impl<'q> Newest<'q> {
         }
     }
 
+    /// What comes now is of blocks.
+    pub(super) fn memory_ends(&mut self) {
+        self.of_memory = self.found.keys().copied().collect();
+    }
+
     pub(super) fn add(&mut self, time: u64, hash: u64, record: impl FnOnce() -> LogRecord) {
         let (place, query) = (Cursor { time, hash }, self.query);
         let behind = match (query.after, query.forward) {
@@ -211,7 +219,7 @@ impl<'q> Newest<'q> {
             return;
         }
         if let Some((_, times)) = self.found.get_mut(&place) {
-            *times += 1;
+            *times += usize::from(!self.of_memory.contains(&place));
             return;
         }
         if self.found.len() >= query.limit {

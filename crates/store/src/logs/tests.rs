@@ -35,9 +35,7 @@ fn numbers(records: &[LogRecord]) -> Vec<u8> {
     records.iter().map(|record| record.body.as_bytes()[8] - b'0').collect()
 }
 
-#[test]
-fn records_are_searched_and_come_newest_first() {
-    let logs = logs();
+fn check(logs: &Logs) {
     let found = |query: LogQuery| numbers(&logs.search(&query).expect("found").records);
     let pair = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
     let all = LogQuery::default();
@@ -57,6 +55,38 @@ fn records_are_searched_and_come_newest_first() {
     assert_eq!(found(LogQuery { limit: 2, forward: true, ..all }), [1, 2]);
     let record = &logs.search(&LogQuery::default()).expect("found").records[0];
     assert_eq!(record.attributes, [("n".to_owned(), "5".to_owned())]);
+}
+
+#[test]
+fn records_are_searched_and_come_newest_first() {
+    check(&logs());
+}
+
+#[test]
+fn a_block_answers_as_memory_did() {
+    let options = crate::blocks::CatalogOptions {
+        tenant: "t".to_owned(),
+        signal: "logs",
+        writer: Some("w".to_owned()),
+    };
+    let objects = Arc::new(crate::blocks::Memory::new());
+    let clock = basics::Clock::manual(1_790_000_000_000_000_000);
+    let catalog = Catalog::open(objects, options, clock, basics::Random::seeded(7));
+    let (catalog, logs) = (Arc::new(catalog.expect("opens")), logs());
+    let before = logs.search(&LogQuery::default()).expect("found");
+    logs.attach(catalog.clone());
+    let rows = logs.take(u64::MAX);
+    let block = write_block(&catalog, &rows).expect("written").expect("rows");
+    catalog.commit(vec![block.clone()], &[], None).expect("committed");
+    // In memory and in the block at once: each record once.
+    assert_eq!(logs.search(&LogQuery::default()).expect("found"), before);
+    logs.release(&rows);
+    assert_eq!(logs.search(&LogQuery::default()).expect("found"), before);
+    check(&logs);
+    let merge = Merge { level: 1, inputs: vec![block] };
+    let merged = compact(&catalog, &merge).expect("merged").expect("rows");
+    assert_eq!((merged.rows, catalog.live().len()), (6, 1));
+    check(&logs);
 }
 
 #[test]

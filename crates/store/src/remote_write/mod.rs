@@ -17,7 +17,7 @@ mod histogram;
 mod read;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 
 use std::fmt;
 

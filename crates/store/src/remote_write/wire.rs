@@ -6,13 +6,13 @@
 
 /// The message is no protobuf, or cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 type Result<T> = std::result::Result<T, Malformed>;
 
 /// The value of one field.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -55,13 +55,13 @@ impl<'a> Value<'a> {
     }
 }
 
-pub(super) fn unzigzag(value: u64) -> i64 {
+pub(crate) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 /// The fields of one message, in the order in which they stand.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     bytes: &'a [u8],
     at: usize,
 }
@@ -117,7 +117,7 @@ impl<'a> Fields<'a> {
 
 /// The varint at `at`, which moves behind it.
 #[inline]
-pub(super) fn varint(bytes: &[u8], at: &mut usize) -> Result<u64> {
+pub(crate) fn varint(bytes: &[u8], at: &mut usize) -> Result<u64> {
     let first = *bytes.get(*at).ok_or(Malformed)?;
     *at += 1;
     if first < 0x80 {
@@ -136,7 +136,7 @@ pub(super) fn varint(bytes: &[u8], at: &mut usize) -> Result<u64> {
 }
 
 /// A repeated number: packed into one field, or one of several fields.
-pub(super) fn repeated(value: Value<'_>, mut each: impl FnMut(u64) -> Result<()>) -> Result<()> {
+pub(crate) fn repeated(value: Value<'_>, mut each: impl FnMut(u64) -> Result<()>) -> Result<()> {
     match value {
         Value::Varint(single) => each(single),
         Value::Bytes(packed) => {
@@ -151,7 +151,7 @@ pub(super) fn repeated(value: Value<'_>, mut each: impl FnMut(u64) -> Result<()>
 }
 
 /// A repeated `double`, packed or not.
-pub(super) fn doubles(value: Value<'_>, out: &mut Vec<f64>) -> Result<()> {
+pub(crate) fn doubles(value: Value<'_>, out: &mut Vec<f64>) -> Result<()> {
     match value {
         Value::Fixed64(bits) => out.push(f64::from_bits(bits)),
         Value::Bytes(packed) => {

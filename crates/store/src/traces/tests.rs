@@ -63,8 +63,7 @@ fn a_trace_is_gathered_from_several_payloads_and_services() {
     assert_eq!((found[0].items(), found[1].items()), (2, 0));
 }
 
-#[test]
-fn spans_are_searched_by_all_that_jaeger_asks_for() {
+fn nine() -> Traces {
     let traces = traces();
     for trace in 1..=9u8 {
         let status = if trace % 3 == 0 { StatusCode::Error } else { StatusCode::Ok };
@@ -74,6 +73,10 @@ fn spans_are_searched_by_all_that_jaeger_asks_for() {
         let child = span(trace, 100, Some(trace), start, start + 1);
         traces.push(&spans(if trace % 2 == 0 { "even" } else { "odd" }, &[one, child]), 1);
     }
+    traces
+}
+
+fn check_nine(traces: &Traces) {
     let ids = |query: SpanQuery| -> Vec<u8> {
         let query = SpanQuery { operation: Some("root".into()), ..query };
         traces.search(&query).expect("found").iter().map(|id| id[0]).collect()
@@ -100,6 +103,155 @@ fn spans_are_searched_by_all_that_jaeger_asks_for() {
     let names: Vec<_> = operations["even"].iter().map(|o| (o.name.as_str(), o.kind)).collect();
     assert_eq!(names, [("child", 0), ("root", 2), ("root", 3)]);
     assert_eq!(operations.keys().collect::<Vec<_>>(), ["even", "odd"]);
+}
+
+#[test]
+fn spans_are_searched_by_all_that_jaeger_asks_for() {
+    check_nine(&nine());
+}
+
+fn catalog(objects: Arc<dyn crate::blocks::Objects>) -> Arc<Catalog> {
+    let options = crate::blocks::CatalogOptions {
+        tenant: "t".to_owned(),
+        signal: "traces",
+        writer: Some("w".to_owned()),
+    };
+    let clock = basics::Clock::manual(1_790_000_000_000_000_000);
+    Arc::new(Catalog::open(objects, options, clock, basics::Random::seeded(7)).expect("opens"))
+}
+
+/// Puts all of memory into a block.
+fn flush(traces: &Traces, catalog: &Catalog) -> BlockInfo {
+    let rows = traces.take(u64::MAX);
+    let block = write_block(catalog, &rows).expect("written").expect("rows");
+    catalog.commit(vec![block.clone()], &[], None).expect("committed");
+    traces.release(&rows);
+    assert_eq!(traces.stats().items, 0);
+    block
+}
+
+#[test]
+fn a_block_answers_as_memory_did() {
+    let (traces, catalog) = (nine(), catalog(Arc::new(crate::blocks::Memory::new())));
+    traces.attach(catalog.clone());
+    flush(&traces, &catalog);
+    check_nine(&traces);
+    // And so does what two of them become.
+    let other = nine();
+    let rows = other.take(u64::MAX);
+    let second = write_block(&catalog, &rows).expect("written").expect("rows");
+    catalog.commit(vec![second], &[], None).expect("committed");
+    let merge = Merge { level: 1, inputs: catalog.live().to_vec() };
+    let merged = compact(&catalog, &merge).expect("merged").expect("rows");
+    assert_eq!((merged.rows, merged.level, catalog.live().len()), (36, 1, 1));
+    check_nine(&traces);
+    assert_eq!(traces.get(&[[3; 16]]).expect("found")[0].items(), 2);
+}
+
+#[test]
+fn spans_come_back_from_a_block_as_they_were() {
+    let (traces, catalog) = (traces(), catalog(Arc::new(crate::blocks::Memory::new())));
+    let mut w = Writer::new();
+    for n in 0..300u64 {
+        if n % 7 == 0 {
+            w.resource(|r| r.str("service.name", if n % 2 == 0 { "a" } else { "b" }));
+            w.scope("lib", "1");
+        }
+        let one = Span {
+            trace_id: [(n / 10) as u8 + 1; 16],
+            span_id: (n + 1).to_be_bytes(),
+            parent_span_id: (n % 10 != 0)
+                .then(|| if n % 10 == 9 { [7; 8] } else { n.to_be_bytes() }),
+            trace_state: if n % 5 == 0 { "k=v" } else { "" },
+            name: if n % 3 == 0 { "" } else { "op" },
+            kind: SpanKind::from_number((n % 6) as i32),
+            start: if n == 1 { 0 } else { 1_000_000 + n },
+            end: if n % 11 == 0 { 0 } else { 2_000_000 },
+            status: StatusCode::from_number((n % 3) as i32),
+            status_message: if n % 9 == 2 { "why" } else { "" },
+            flags: (n % 2) as u32,
+        };
+        w.span(&one, |a| {
+            a.str("text", "value");
+            a.int("int", -(n as i64));
+            a.double("double", n as f64 / 3.0);
+            a.bool("bool", n % 2 == 0);
+            if n % 2 == 0 {
+                a.str("mixed", "t")
+            } else {
+                a.int("mixed", 1)
+            }
+            a.str("empty", "");
+            a.strs("list", &["x", "y"]);
+            a.double("nan", f64::NAN);
+            if n == 17 {
+                a.str("rare", "found");
+            }
+        });
+        if n % 4 == 0 {
+            w.event(5, "e", |a| a.str("in.event", "yes"));
+            w.link([9; 16], [9; 8], |a| a.bool("l", true));
+        }
+    }
+    let payload = w.finish();
+    traces.push(&payload, 1);
+    traces.attach(catalog.clone());
+    let ids: Vec<TraceId> = (1..=30).map(|n| [n; 16]).collect();
+    let hashes = |found: &[Payload]| -> Vec<u64> {
+        let mut all = Vec::new();
+        for resource in found.iter().flat_map(|p| p.traces()) {
+            for scope in resource.scopes() {
+                let head = RowHead::new(Head::of(&resource, &scope));
+                all.extend(scope.spans().map(|span| content_hash(&head, span.raw())));
+            }
+        }
+        all.sort_unstable();
+        all
+    };
+    let before = hashes(&traces.get(&ids).expect("found"));
+    assert_eq!(before.len(), 300);
+    let block = flush(&traces, &catalog);
+    let after = traces.get(&ids).expect("found");
+    assert!(hashes(&after) == before, "an element differs");
+    let mut told = block_hashes(&catalog, &block).expect("hashes");
+    told.sort_unstable();
+    assert!(told == before, "another hash");
+    for payload in &after {
+        Payload::admit(otlp_wire::Signal::Traces, payload.bytes().clone()).expect("admitted");
+    }
+    let search = |key: &str, value: &str| {
+        let tags = vec![(key.to_owned(), value.to_owned())];
+        traces.search(&SpanQuery { tags, ..SpanQuery::default() }).expect("found")
+    };
+    for (key, value, found) in [
+        ("rare", "found", 1),
+        ("in.event", "yes", 20),
+        ("mixed", "1", 20),
+        ("int", "-17", 1),
+        ("list", "[\"x\",\"y\"]", 20),
+        ("bool", "false", 20),
+        ("empty", "", 20),
+        ("text", "other", 0),
+    ] {
+        assert_eq!(search(key, value).len(), found, "{key}={value}");
+    }
+    // A replay leaves out what the block holds.
+    let held = |hash: u64| before.binary_search(&hash).is_ok();
+    traces.push_unless(&payload, 2, Some(&held));
+    assert_eq!(traces.stats().items, 0);
+}
+
+#[test]
+fn a_damaged_block_is_set_aside_and_the_rest_answers() {
+    let objects = Arc::new(crate::blocks::Memory::new());
+    let (traces, catalog) = (nine(), catalog(objects.clone()));
+    traces.attach(catalog.clone());
+    let block = flush(&traces, &catalog);
+    traces.push(&spans("late", &[span(77, 1, None, 5, 6)]), 1);
+    assert!(objects.flip_bit(&block.path, 40, 3));
+    let found = traces.get(&[[1; 16], [77; 16]]).expect("found");
+    assert_eq!((found[0].items(), found[1].items()), (0, 1));
+    assert!(catalog.live().is_empty());
 }
 
 #[test]
