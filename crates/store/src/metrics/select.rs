@@ -34,6 +34,10 @@ pub struct Blocks {
     cache: Cache<(Ulid, What), Cached, Bytes>,
 }
 
+/// Samples of blocks that one selection may hold, packed: half a gigabyte at a byte each. A
+/// thousand series of three months at 15 s.
+const SAMPLES_MAX: u64 = 1 << 29;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum What {
     Block,
@@ -382,10 +386,12 @@ impl<'b> Selection<'b> {
         series_max: usize,
     ) -> Result<(), Failed> {
         let range = self.range;
+        let mut samples = 0;
         for info in live.iter().filter(|info| info.touches(range.0, range.1)) {
             let Selection { slots, by_labels, found, .. } = self;
             self.blocks
                 .matching(info, matchers, range, |block, group, rows, selected| {
+                    samples += selected.iter().map(|row| u64::from(rows.count[*row])).sum::<u64>();
                     let wanted = selected
                         .into_iter()
                         .map(|row| (row, slot(slots, by_labels, rows.labels_of(row))))
@@ -394,6 +400,7 @@ impl<'b> Selection<'b> {
                     found.push(Found { block, group, rows, wanted });
                 })
                 .and_then(|()| within(self.slots.len(), series_max))
+                .and_then(|()| few_enough(samples))
                 .map_err(Failed::at(info))?;
         }
         Ok(())
@@ -467,6 +474,16 @@ fn within(series: usize, series_max: usize) -> Result<()> {
     if series_max > 0 && series > series_max {
         return Err(Error::invalid(format!(
             "selector matches {series} series, at most {series_max} are allowed"
+        )));
+    }
+    Ok(())
+}
+
+fn few_enough(samples: u64) -> Result<()> {
+    if samples > SAMPLES_MAX {
+        return Err(Error::invalid(format!(
+            "selector asks for more than {SAMPLES_MAX} stored samples: ask for less time or fewer \
+             series"
         )));
     }
     Ok(())

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What range queries cost from the request to the last byte of JSON, over a day of the 2,020
+//! series workload on disk: `cargo bench -p query-api --bench range`. Processor time of the whole
+//! process, one thread a query, the best of ten; an argument picks the queries that contain it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use basics::Clock;
+use basics::files::RealFiles;
+use basics::labels::Labels;
+use http_body_util::BodyExt;
+use otlp_wire::Signal;
+use pipeline::host::Host;
+use query_api::{Api, routes};
+use store::columns::SeriesColumns;
+use store::metrics::write_block;
+use store::{Store, StoreOptions};
+use tower::ServiceExt;
+
+#[path = "../../testkit/src/workload.rs"]
+#[allow(dead_code, reason = "a module of tests, of which a bench needs a part")]
+mod workload;
+
+use workload::{DAY_STEPS, STEP_MS, Workload};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// 2026-09-21T00:00:00Z.
+const START_MS: i64 = 1_789_948_800_000;
+
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Writes the day in so many blocks.
+fn write(store: &Store, blocks: usize) {
+    let mut workload = Workload::new(10, 1);
+    let labels: Vec<Labels> =
+        workload.series.iter().map(|series| Labels::new(series.labels.clone())).collect();
+    let instances: Vec<usize> = workload.series.iter().map(|series| series.instance).collect();
+    let catalog = store.storage().catalog(Signal::Metrics);
+    for block in 0..blocks {
+        let steps = block * DAY_STEPS / blocks..(block + 1) * DAY_STEPS / blocks;
+        let time = |instance, step| Workload::time_ms(START_MS, instance, step, 3);
+        let times: Vec<Arc<[i64]>> =
+            (0..10).map(|i| steps.clone().map(|step| time(i, step)).collect()).collect();
+        let columns = workload.columns(steps.len());
+        let series = labels.iter().zip(&instances).zip(columns);
+        let series = series.map(|((labels, instance), values)| SeriesColumns {
+            labels: labels.clone(),
+            times: times[*instance].clone(),
+            values: values.into(),
+            ..SeriesColumns::default()
+        });
+        let block = write_block(catalog, series).expect("written").expect("samples");
+        catalog.commit(vec![block], &[], None).expect("committed");
+    }
+}
+
+fn api(folder: &std::path::Path, blocks: usize) -> Router {
+    let clock = Clock::manual((START_MS as u64 + 86_400_000) * 1_000_000);
+    let (options, files) = (StoreOptions::default(), Arc::new(RealFiles));
+    let store = Store::open(folder, options, files, clock.clone()).expect("an empty directory");
+    write(&store, blocks);
+    let store = Arc::new(store);
+    let host = Host::new(folder.to_owned());
+    host.health().set_ready(1);
+    let threads_max = std::env::var("THREADS").map_or(1, |n| n.parse().unwrap_or(1));
+    routes(Api {
+        host,
+        clock,
+        started: 1,
+        version: "bench",
+        limits: promql::Limits { threads_max, ..promql::Limits::default() },
+        store: Arc::new(move || Some(store.clone())),
+    })
+}
+
+/// Asks, and gives the bytes of the answer.
+async fn ask(router: &Router, query: &str) -> usize {
+    let end = START_MS + DAY_STEPS as i64 * STEP_MS;
+    let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let (start, end) = (START_MS / 1000, end / 1000);
+    let path = format!("/api/v1/query_range?query={query}&start={start}&end={end}&step=60");
+    let request = Request::get(path).body(Body::empty()).expect("a request");
+    let answer = router.clone().oneshot(request).await.expect("infallible");
+    assert_eq!(answer.status(), 200);
+    let (mut body, mut bytes) = (answer.into_body(), 0);
+    while let Some(frame) = body.frame().await {
+        bytes += frame.expect("sent").data_ref().map_or(0, |data| data.len());
+    }
+    bytes
+}
+
+fn main() {
+    let only = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    for blocks in [1, 12] {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let router = api(folder.path(), blocks);
+        println!("the day in {blocks} blocks");
+        for query in [
+            "sum by (instance) (rate(node_cpu_seconds_total{mode!=\"idle\"}[5m]))",
+            "rate(node_cpu_seconds_total[5m])",
+            "histogram_quantile(0.9, sum by (le, instance) \
+             (rate(http_request_duration_seconds_bucket[5m])))",
+            "topk(5, rate(node_cpu_seconds_total[5m]))",
+            "avg by (instance) (avg_over_time(node_cpu_seconds_total[5m]))",
+            "sum by (instance) (rate(node_cpu_seconds_total{mode=\"user\"}[5m])) \
+             / sum by (instance) (rate(node_cpu_seconds_total[5m]))",
+            "node_cpu_seconds_total",
+        ]
+        .into_iter()
+        .filter(|query| query.contains(&only))
+        {
+            let (mut best, mut bytes) = (Duration::MAX, 0);
+            for _ in 0..10 {
+                let begin = cpu();
+                bytes = runtime.block_on(ask(&router, query));
+                best = best.min(cpu() - begin);
+            }
+            assert!(bytes > 1_000, "{query} finds nothing");
+            println!("{:>9.2} ms {:>8} kB  {query}", best.as_secs_f64() * 1e3, bytes / 1_000);
+        }
+    }
+}
