@@ -115,16 +115,8 @@ pub struct Index(pub Arc<Store>);
 
 impl Index {
     /// Label names, ascending.
-    pub fn label_names(&self, sets: &[Vec<Matcher>], range: (i64, i64)) -> Vec<String> {
-        let head = self.0.head();
-        if self.whole(range) {
-            return union(sets, |matchers| head.label_names(matchers));
-        }
-        let mut names = BTreeSet::new();
-        for labels in self.series(sets, range) {
-            names.extend(labels.iter().map(|(name, _)| name.to_owned()));
-        }
-        names.into_iter().collect()
+    pub fn label_names(&self, sets: &[Vec<Matcher>], (start, end): (i64, i64)) -> Vec<String> {
+        union(sets, |matchers| self.0.label_names(matchers, start, end))
     }
 
     /// Values of the label `name`, ascending.
@@ -132,29 +124,14 @@ impl Index {
         &self,
         name: &str,
         sets: &[Vec<Matcher>],
-        range: (i64, i64),
+        (start, end): (i64, i64),
     ) -> Vec<String> {
-        let head = self.0.head();
-        if self.whole(range) {
-            return union(sets, |matchers| head.label_values(name, matchers));
-        }
-        let values: BTreeSet<String> = self
-            .series(sets, range)
-            .iter()
-            .map(|labels| labels.get(name).to_owned())
-            .filter(|value| !value.is_empty())
-            .collect();
-        values.into_iter().collect()
+        union(sets, |matchers| self.0.label_values(name, matchers, start, end))
     }
 
     /// Label sets of the series that have a sample in `range`, ascending.
     pub fn series(&self, sets: &[Vec<Matcher>], (start, end): (i64, i64)) -> Vec<Labels> {
-        let head = self.0.head();
-        let found: BTreeSet<Labels> = match sets {
-            [] => head.series(&[], start, end).into_iter().collect(),
-            _ => sets.iter().flat_map(|matchers| head.series(matchers, start, end)).collect(),
-        };
-        found.into_iter().collect()
+        all(sets, |matchers| self.0.series(matchers, start, end)).into_iter().collect()
     }
 
     /// Type, help and unit of every metric.
@@ -173,18 +150,27 @@ impl Index {
     pub fn series_count(&self) -> u64 {
         self.0.head().stats().series
     }
-
-    /// True when `range` holds everything stored, so that the index alone can answer.
-    fn whole(&self, (start, end): (i64, i64)) -> bool {
-        self.0.head().time_range().is_none_or(|(first, last)| start <= first && end >= last)
-    }
 }
 
-/// The answers to all selectors together, ascending, each once.
-fn union(sets: &[Vec<Matcher>], ask: impl Fn(&[Matcher]) -> Vec<Arc<str>>) -> Vec<String> {
-    let found: BTreeSet<Arc<str>> = match sets {
-        [] => ask(&[]).into_iter().collect(),
-        _ => sets.iter().flat_map(|matchers| ask(matchers)).collect(),
+fn union(
+    sets: &[Vec<Matcher>],
+    ask: impl Fn(&[Matcher]) -> basics::Result<BTreeSet<Arc<str>>>,
+) -> Vec<String> {
+    all(sets, ask).iter().map(|text| text.to_string()).collect()
+}
+
+/// The answers to all selectors together. What cannot be read now is left out and told in the log:
+/// a list for people to choose from is better short than missing.
+fn all<T: Ord>(
+    sets: &[Vec<Matcher>],
+    ask: impl Fn(&[Matcher]) -> basics::Result<BTreeSet<T>>,
+) -> BTreeSet<T> {
+    let everything = [Vec::new()];
+    let sets = if sets.is_empty() { &everything } else { sets };
+    let answer = |matchers: &Vec<Matcher>| {
+        ask(matchers)
+            .inspect_err(|error| tracing::warn!(%error, "labels of blocks cannot be read now"))
+            .unwrap_or_default()
     };
-    found.iter().map(|text| text.to_string()).collect()
+    sets.iter().flat_map(answer).collect()
 }

@@ -20,6 +20,9 @@ mod workload;
 
 use workload::{DAY_STEPS, Workload};
 
+/// A midnight.
+const START_MS: i64 = 1_699_920_000_000;
+
 /// Flushes a day: one each 15 min.
 const FLUSHES: usize = 96;
 
@@ -64,7 +67,9 @@ fn day(jitter_ms: u64) {
     for flush in 0..FLUSHES {
         let steps = flush * DAY_STEPS / FLUSHES..(flush + 1) * DAY_STEPS / FLUSHES;
         let times: Vec<Arc<[i64]>> = (0..10)
-            .map(|i| steps.clone().map(|step| Workload::time_ms(0, i, step, jitter_ms)).collect())
+            .map(|i| {
+                steps.clone().map(|step| Workload::time_ms(START_MS, i, step, jitter_ms)).collect()
+            })
             .collect();
         let columns = workload.columns(steps.len());
         let series: Vec<SeriesColumns> = labels
@@ -87,7 +92,7 @@ fn day(jitter_ms: u64) {
     size(&blocks, all, "flushed");
     select(&blocks, "from 96 blocks");
     let mut level = 1;
-    while let Some(merge) = next_merge(&blocks.catalog().live(), i64::from(u32::MAX)) {
+    while let Some(merge) = next_merge(&blocks.catalog().live(), 2 * START_MS) {
         if merge.level > level {
             size(&blocks, all, "2 h blocks");
             select(&blocks, "from 12 blocks");

@@ -24,6 +24,7 @@ pub mod columns;
 pub mod head;
 pub mod logs;
 pub mod metrics;
+mod query;
 pub mod red;
 pub mod remote_write;
 pub mod rows;
@@ -35,7 +36,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use basics::files::Files;
-use basics::labels::Matcher;
 use basics::{Clock, Result, UnixNano};
 use otlp_wire::{Payload, Signal};
 use segment_log::{Log, Record};
@@ -118,23 +118,6 @@ impl Store {
             storage,
             red: red::Red::default(),
         })
-    }
-
-    /// Metric series that satisfy all matchers and may have a sample in `start_ms..=end_ms`, of
-    /// blocks and memory together, each time once; they are decoded when they are read.
-    ///
-    /// # Errors
-    /// As [`metrics::Blocks::select`].
-    pub fn select(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-        series_max: usize,
-    ) -> Result<metrics::Opened> {
-        // Memory first: what a flush moves to a block meanwhile is read twice and not missed.
-        let newest = self.head.select(matchers, start_ms, end_ms, series_max)?;
-        self.storage.metrics().open(matchers, start_ms, end_ms, series_max, newest)
     }
 
     /// Takes a payload that was received at `received` into memory. The log is the caller's.

@@ -73,7 +73,9 @@ impl EmbeddedStore {
         let directory = self.config.directory(host.data_dir());
         host.shared(STORE, || {
             let files = Arc::new(RealFiles);
-            let store = Store::open(&directory, self.config.options(), files, host.clock().clone())
+            let mut options = self.config.options();
+            options.storage.objects = self.config.objects()?;
+            let store = Store::open(&directory, options, files, host.clock().clone())
                 .map_err(|e| e.within(format!("embedded store in {}", directory.display())))?;
             Ok(store)
         })

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use basics::labels::{METRIC_NAME, MatchOp, Matcher};
 
+use super::Head;
+
 /// What a family's series append to its name.
 const SUFFIXES: [&str; 5] = ["", "_bucket", "_count", "_sum", "_total"];
 
@@ -55,6 +57,15 @@ impl Aliases {
         let mut replaced = matchers.to_vec();
         replaced[at] = Matcher::new(MatchOp::Regex, METRIC_NAME, &pattern).ok()?;
         Some(replaced)
+    }
+}
+
+impl Head {
+    /// The matchers with an old metric name replaced by what it stands for; none when there is
+    /// none among them.
+    pub(crate) fn replace_old_names(&self, matchers: &[Matcher]) -> Option<Vec<Matcher>> {
+        let registry = self.registry.read();
+        self.aliases.read().replace(matchers, |name| registry.has_name(name))
     }
 }
 
