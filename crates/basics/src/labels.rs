@@ -33,6 +33,14 @@ impl Labels {
         Labels(out.into())
     }
 
+    /// Builds a set from pairs that are one already: ascending by name, each name once, no empty
+    /// values.
+    pub fn from_sorted(pairs: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> Self {
+        let labels = Labels(pairs.into_iter().collect());
+        debug_assert!(labels.0.windows(2).all(|two| two[0].0 < two[1].0), "{labels}");
+        labels
+    }
+
     /// The value of `name`, or `""` when absent.
     pub fn get(&self, name: &str) -> &str {
         match self.0.binary_search_by(|(n, _)| n.as_ref().cmp(name)) {

@@ -129,30 +129,32 @@ fn histogram<K: Sink>(
     point: &HistogramPoint<'_>,
     delta: bool,
 ) -> Result<(), Refusal> {
-    let (bounds, counts) = (point.explicit_bounds(), point.bucket_counts());
-    let stale = point.no_recorded_value();
+    let parts = point.parts();
+    let (bounds, counts) = (parts.explicit_bounds, parts.bucket_counts);
+    let stale = parts.flags & 1 != 0;
     if !stale && counts.len() != 0 && counts.len() != bounds.len() + 1 {
         return Err(Refusal::Buckets);
     }
     // A stale point usually comes without buckets: it ends whatever was there.
-    let shape = Shape::Buckets { bounds, sum: point.sum().is_some(), any: stale };
-    let resolved = place.resolve(run, point.attrs().raw(), || point.attrs(), &shape);
+    let shape = Shape::Buckets { bounds, sum: parts.sum.is_some(), any: stale };
+    let resolved = place.resolve(run, parts.attrs_raw, || point.attrs(), &shape);
+    let stamp =
+        Stamp { time_ms: ms(parts.time), start_ms: ms(parts.start), delta: delta && !stale };
     if stale {
-        return all_stale(run, resolved, stamp(point, false));
+        return all_stale(run, resolved, stamp);
     }
-    let stamp = stamp(point, delta);
     let mut running = 0u64;
     let buckets = bounds.zip(counts.chain(std::iter::repeat(0)));
     let finite = buckets.map(|(_, count)| {
         running = running.saturating_add(count);
         running as f64
     });
-    let count = point.count() as f64;
-    let values = finite.chain([count, count]).chain(point.sum());
-    let exemplars = bucket_exemplars(bounds, point.exemplars());
-    if exemplars.is_empty() {
+    let count = parts.count as f64;
+    let values = finite.chain([count, count]).chain(parts.sum);
+    if !parts.has_exemplars {
         return write_values(run, resolved, stamp, values);
     }
+    let exemplars = bucket_exemplars(bounds, point.exemplars());
     let mut outcome = Ok(());
     for (at, value) in values.enumerate() {
         let (Some(series), Ok(())) = (resolved.series.get(at), outcome) else { break };

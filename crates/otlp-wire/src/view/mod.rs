@@ -15,9 +15,9 @@ mod span;
 
 pub use log::LogView;
 pub use metric::{
-    Buckets, Data, ExemplarView, ExponentialHistogramPoint, HistogramPoint, MetricView, Number,
-    NumberParts, NumberPoint, PackedF64, PackedU64, PackedVarint, PointView, SummaryPoint,
-    Temporality,
+    Buckets, Data, ExemplarView, ExponentialHistogramPoint, HistogramParts, HistogramPoint,
+    MetricView, Number, NumberParts, NumberPoint, PackedF64, PackedU64, PackedVarint, PointView,
+    SummaryPoint, Temporality,
 };
 pub use span::{EventView, LinkView, SpanKind, SpanView, StatusCode};
 

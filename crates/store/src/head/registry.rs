@@ -2,14 +2,14 @@
 //! Which series there are: labels to id, and postings from labels back to ids.
 //!
 //! A series is found by the xxh3-128 of its labels and then compared in full, so equal hashes do
-//! no harm. Strings are shared. Postings are one roaring bitmap per (label, value); a matcher that
+//! no harm. Strings are numbered, so that a label costs a series 8 bytes. Postings are one roaring bitmap per (label, value); a matcher that
 //! an absent label satisfies subtracts, any other intersects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use basics::labels::{Labels, METRIC_NAME, MatchOp, Matcher};
-use hashbrown::{HashMap, HashSet, HashTable};
+use hashbrown::{HashMap, HashTable};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -25,7 +25,53 @@ pub(crate) struct Registry {
     by_hash: HashTable<u32>,
     postings: BTreeMap<Arc<str>, ByValue>,
     all: RoaringBitmap,
-    symbols: HashSet<Arc<str>, foldhash::fast::RandomState>,
+    symbols: Symbols,
+}
+
+/// Names and values by number; numbers of strings that went are used again.
+#[derive(Debug, Default)]
+struct Symbols {
+    texts: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u32, foldhash::fast::RandomState>,
+    free: Vec<u32>,
+}
+
+impl Symbols {
+    fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let text: Arc<str> = Arc::from(text);
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.texts[number as usize] = text.clone();
+                number
+            }
+            None => {
+                self.texts.push(text.clone());
+                self.texts.len() as u32 - 1
+            }
+        };
+        self.numbers.insert(text, number);
+        number
+    }
+
+    fn text(&self, number: u32) -> &Arc<str> {
+        &self.texts[number as usize]
+    }
+
+    /// Lets go of all but `used`.
+    fn retain(&mut self, used: &[bool]) {
+        let Symbols { texts, numbers, free } = self;
+        numbers.retain(|_, number| {
+            let is_used = used[*number as usize];
+            if !is_used {
+                texts[*number as usize] = Arc::from("");
+                free.push(*number);
+            }
+            is_used
+        });
+    }
 }
 
 /// The series of a shard.
@@ -38,7 +84,8 @@ struct Slots {
 #[derive(Debug)]
 struct Known {
     hash: u128,
-    labels: Labels,
+    /// Numbers of name and value, in the order of the names.
+    labels: Box<[(u32, u32)]>,
 }
 
 /// Hash of a sorted label set.
@@ -69,10 +116,15 @@ impl Registry {
     fn find_hashed(&self, hash: u128, labels: &[(&str, &str)]) -> Option<u32> {
         let equal = |id: &u32| {
             self.known(*id).is_some_and(|known| {
-                known.hash == hash && known.labels.iter().eq(labels.iter().copied())
+                known.hash == hash && self.texts(known).eq(labels.iter().copied())
             })
         };
         self.by_hash.find(hash as u64, equal).copied()
+    }
+
+    fn texts<'r>(&'r self, known: &'r Known) -> impl Iterator<Item = (&'r str, &'r str)> {
+        let text = |number: u32| &**self.symbols.text(number);
+        known.labels.iter().map(move |(name, value)| (text(*name), text(*value)))
     }
 
     fn known(&self, id: u32) -> Option<&Known> {
@@ -86,20 +138,22 @@ impl Registry {
         if let Some(id) = self.find_hashed(hash, labels) {
             return id;
         }
-        let pairs: Vec<(Arc<str>, Arc<str>)> =
-            labels.iter().map(|(n, v)| (self.symbol(n), self.symbol(v))).collect();
+        let symbols = &mut self.symbols;
+        let numbers: Box<[(u32, u32)]> =
+            labels.iter().map(|(n, v)| (symbols.number(n), symbols.number(v))).collect();
         let slots = &mut self.shards[shard];
         let slot = slots.free.pop().unwrap_or_else(|| {
             slots.known.push(None);
             slots.known.len() as u32 - 1
         });
         let id = id_of(shard, slot);
-        for (name, value) in &pairs {
+        for (name, value) in &numbers {
+            let (name, value) = (symbols.text(*name), symbols.text(*value));
             let by_value = self.postings.entry(name.clone()).or_default();
             by_value.entry(value.clone()).or_default().insert(id);
         }
         self.all.insert(id);
-        slots.known[slot as usize] = Some(Known { hash, labels: Labels::new(pairs) });
+        slots.known[slot as usize] = Some(Known { hash, labels: numbers });
         let shards = &self.shards;
         self.by_hash.insert_unique(hash as u64, id, |id| {
             let (shard, slot) = place_of(*id);
@@ -118,7 +172,8 @@ impl Registry {
             entry.remove();
         }
         self.all.remove(id);
-        for (name, value) in known.labels.pairs() {
+        for (name, value) in known.labels.iter() {
+            let (name, value) = (self.symbols.text(*name), self.symbols.text(*value));
             if let Some(by_value) = self.postings.get_mut(name) {
                 if let Some(ids) = by_value.get_mut(value) {
                     ids.remove(id);
@@ -135,16 +190,24 @@ impl Registry {
 
     /// Lets go of strings no series uses any more.
     pub(crate) fn drop_unused_symbols(&mut self) {
-        self.symbols.retain(|symbol| Arc::strong_count(symbol) > 1);
-    }
-
-    fn symbol(&mut self, text: &str) -> Arc<str> {
-        self.symbols.get_or_insert_with(text, |text| Arc::from(text)).clone()
+        let mut used = vec![false; self.symbols.texts.len()];
+        for known in self.shards.iter().flat_map(|slots| slots.known.iter().flatten()) {
+            for (name, value) in &known.labels {
+                used[*name as usize] = true;
+                used[*value as usize] = true;
+            }
+        }
+        self.symbols.retain(&used);
     }
 
     /// Labels of a series.
     pub(crate) fn labels(&self, id: u32) -> Option<Labels> {
-        self.known(id).map(|known| known.labels.clone())
+        self.known(id).map(|known| {
+            let text = |number: u32| self.symbols.text(number).clone();
+            Labels::from_sorted(
+                known.labels.iter().map(|(name, value)| (text(*name), text(*value))),
+            )
+        })
     }
 
     /// Whether there is a series of this id.

@@ -21,6 +21,10 @@ const NONE: u32 = u32::MAX;
 /// with clocks of their own are few, and a group too many costs no more than memory.
 const GROUPS_LOOKED_AT: usize = 16;
 
+/// Series of a shard from which on tails are kept short: a quarter of a million in the head, where a
+/// full tail of each is 250 MB.
+const MANY_SERIES: usize = 16_384;
+
 /// So many samples that a group has no time for, and a series gets a group of its own.
 const STRAYS_MAX: u32 = 8;
 
@@ -251,6 +255,12 @@ impl Shard {
         self.places[slot as usize] = Place { group: number, member: member as u32 };
     }
 
+    /// Rows until a group is sealed: half as many where there are many series, whose tails are most
+    /// of the memory.
+    fn rows_max(&self) -> usize {
+        if self.places.len() > MANY_SERIES { RUN_MAX / 2 } else { RUN_MAX }
+    }
+
     fn new_group(&mut self, resource: u64, newest: i64) -> u32 {
         let number = self.free_groups.pop().unwrap_or_else(|| {
             self.groups.push(Group::default());
@@ -258,6 +268,7 @@ impl Shard {
         });
         // Three rows in four at least: the shortest runs pack nearly as well.
         let rows_max = RUN_MAX - number as usize * 7 % (RUN_MAX / 4);
+        let rows_max = rows_max.min(self.rows_max());
         self.groups[number as usize] = Group { resource, newest, rows_max, ..Group::default() };
         self.by_resource.entry(resource).or_default().push(number);
         number
@@ -328,7 +339,7 @@ impl Shard {
         group.rows.drop_first(count);
         if group.times.is_empty() {
             group.times = Vec::new();
-            group.rows_max = RUN_MAX;
+            self.groups[number as usize].rows_max = self.rows_max();
             self.regroup(number, &masks, count);
         }
     }
