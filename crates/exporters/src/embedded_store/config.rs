@@ -21,6 +21,9 @@ pub struct Config {
     pub durability: String,
     /// How much is kept.
     pub retention: Retention,
+    /// Series get the labels of their points, `job` and `instance`, and no others, and names stay as
+    /// they are: what a Prometheus stores of its scrapes. `--prometheus-config` sets it.
+    pub plain_labels: bool,
     /// Bounds of what is kept in memory.
     pub limits: Limits,
     /// What is written from memory and log for long.
@@ -137,6 +140,7 @@ impl Default for Config {
         Config {
             directory: String::new(),
             durability: "sync".to_owned(),
+            plain_labels: false,
             retention: Retention::default(),
             limits: Limits::default(),
             blocks: Blocks::default(),
@@ -291,6 +295,22 @@ impl Config {
         data.join(if self.directory.is_empty() { "store" } else { &self.directory })
     }
 
+    fn translate(&self) -> otlp_series::Options {
+        let usual = otlp_series::Options::for_store();
+        match self.plain_labels {
+            false => usual,
+            true => otlp_series::Options {
+                suffixes: false,
+                utf8: true,
+                resource_labels: otlp_series::ResourceLabels::None,
+                fill_environment: false,
+                scope_labels: otlp_series::ScopeLabels::None,
+                target_info: false,
+                ..usual
+            },
+        }
+    }
+
     /// Where blocks lie if not in the directory; asks the bucket.
     ///
     /// # Errors
@@ -312,6 +332,7 @@ impl Config {
                 ..segment_log::Options::default()
             },
             head: HeadOptions {
+                translate: self.translate(),
                 out_of_order: self.limits.out_of_order.get(),
                 limits: store::head::Limits {
                     series_max: self.limits.series,

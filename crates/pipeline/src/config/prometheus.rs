@@ -34,7 +34,8 @@ pub(super) fn translate(mut root: Node, folder: &Path, diagnostics: &mut Diagnos
     let mut out = Translation { diagnostics, span: root.span, remote: Vec::new() };
     let mut scraping = Vec::new();
     let mut rules = Vec::new();
-    let mut store = Vec::new();
+    let plain = Node::new(root.span, Value::Bool(true));
+    let mut store = vec![pair(root.span, "plain_labels", plain)];
     let mut external = None;
     for entry in take(&mut root) {
         match entry.key.text.as_str() {
@@ -279,7 +280,8 @@ impl Translation<'_> {
                                 ),
                             }
                         }
-                        store.push(pair(span, "retention", map(span, kept)));
+                        let blocks = vec![pair(span, "metrics", map(span, kept))];
+                        store.push(pair(span, "blocks", map(span, blocks)));
                     }
                     other => {
                         self.diagnostics

@@ -59,10 +59,12 @@ storage: {tsdb: {out_of_order_time_window: 30m, retention: {time: 15d}}}
             ca_file: /etc/ca.pem
 exporters:
   embedded_store:
+    plain_labels: true
     limits:
       out_of_order: 30m0s
-    retention:
-      time: 360h0m0s
+    blocks:
+      metrics:
+        time: 360h0m0s
   prometheusremotewrite/far:
     add_metric_suffixes: false
     disable_scope_info: true
