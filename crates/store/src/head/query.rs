@@ -13,6 +13,9 @@ use super::registry::Registry;
 use super::{FamilyInfo, Head, SHARDS, place_of};
 use crate::columns::{Exemplar, SeriesColumns};
 
+/// Series read before samples may come in again: about a millisecond.
+const SERIES_AT_ONCE: usize = 2048;
+
 impl Head {
     /// Series that satisfy all matchers and have a sample in `start_ms..=end_ms`, in no order.
     ///
@@ -39,20 +42,23 @@ impl Head {
     fn read(&self, found: Vec<(u32, Labels)>, start_ms: i64, end_ms: i64) -> Vec<SeriesColumns> {
         let mut all = Vec::new();
         for (number, wanted) in by_shard(found) {
-            let shard = self.shards[number].read();
-            let mut reader = Reader::new(&shard, start_ms, end_ms);
-            for (id, labels) in wanted {
-                let columns = reader.read(place_of(id).1);
-                if columns.is_empty() {
-                    continue;
+            let mut wanted = wanted.into_iter().peekable();
+            while wanted.peek().is_some() {
+                let shard = self.shards[number].read();
+                let mut reader = Reader::new(&shard, start_ms, end_ms);
+                for (id, labels) in wanted.by_ref().take(SERIES_AT_ONCE) {
+                    let columns = reader.read(place_of(id).1);
+                    if columns.is_empty() {
+                        continue;
+                    }
+                    all.push(SeriesColumns {
+                        labels,
+                        times: columns.times,
+                        values: columns.values,
+                        histograms: columns.histograms,
+                        ..SeriesColumns::default()
+                    });
                 }
-                all.push(SeriesColumns {
-                    labels,
-                    times: columns.times,
-                    values: columns.values,
-                    histograms: columns.histograms,
-                    ..SeriesColumns::default()
-                });
             }
         }
         all
