@@ -21,18 +21,22 @@ impl SeriesSource for Source {
     fn select(&self, select: &Select<'_>) -> basics::Result<Vec<Series>> {
         let found = self.find(select)?;
         let mut buffer = Buffer::default();
-        let series = (0..found.len()).map(|at| {
-            let labels = found.labels(at).clone();
+        let mut all = Vec::with_capacity(found.len());
+        for at in 0..found.len() {
             let samples = found.read(at, &mut buffer)?;
-            Ok(Series {
-                labels,
+            // A block's range may reach over the one asked for while no sample lies in it.
+            if samples.values.is_empty() && samples.histograms.is_empty() {
+                continue;
+            }
+            all.push(Series {
+                labels: found.labels(at).clone(),
                 timestamps_ms: samples.timestamps_ms,
                 values: samples.values.into(),
                 start_times_ms: samples.start_times_ms.into(),
                 histograms: samples.histograms.into(),
-            })
-        });
-        series.collect()
+            });
+        }
+        Ok(all)
     }
 
     fn open<'a>(&'a self, select: &Select<'_>) -> basics::Result<Box<dyn Selection + 'a>> {
