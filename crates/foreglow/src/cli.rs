@@ -54,6 +54,33 @@ pub enum Command {
     PrintConfig,
     /// Runs with live demo telemetry from a simulated shop.
     Demo(Demo),
+    /// Reads every block of the embedded store and compares all checksums.
+    Fsck,
+    /// Writes the metrics in blocks as plain rows into one Parquet file.
+    Export(Export),
+    /// Copies the blocks of the embedded store into an empty directory.
+    Snapshot(Folder),
+    /// Copies the blocks of a snapshot into an embedded store without any; nothing may run with it.
+    Restore(Folder),
+}
+
+/// What is exported, and where to.
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    /// A column a label, timestamp, value; for any Parquet reader. The only form there is.
+    #[arg(long, required = true)]
+    pub plain: bool,
+    /// The file to write.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// A directory that holds copies of blocks.
+#[derive(Clone, Debug, Args)]
+pub struct Folder {
+    /// The directory.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }
 
 /// How the check is shown.

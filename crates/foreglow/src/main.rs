@@ -6,6 +6,7 @@
 //! process is told to stop. Exit status: 0 = done, 1 = anything else, as the collector has it.
 
 mod banner;
+mod blocks;
 mod cli;
 mod components;
 mod configuration;
@@ -40,6 +41,10 @@ fn main() -> ExitCode {
         }
         Some(Command::Validate(_)) => configuration::validate(&cli.options),
         Some(Command::PrintConfig) => configuration::print(&cli.options),
+        Some(Command::Fsck) => blocks::check(&cli.options),
+        Some(Command::Export(what)) => blocks::export(&cli.options, &what.file),
+        Some(Command::Snapshot(to)) => blocks::snapshot(&cli.options, &to.folder),
+        Some(Command::Restore(from)) => blocks::restore(&cli.options, &from.folder),
         Some(Command::Components) => listing::print(&components::components()),
     };
     match outcome {

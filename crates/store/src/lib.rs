@@ -8,6 +8,7 @@
 //! Out: [`Head`] for metrics, [`Traces`], [`Logs`], [`Store::services`].
 //!
 //! - [`blocks`]: objects, manifests and the list of live blocks
+//! - [`care`]: checking, copying and exporting blocks
 //! - [`head`]: series, samples, selection
 //! - [`columns`]: the form in which series are handed on
 //! - [`metrics`]: blocks of metrics, written, read and merged
@@ -20,6 +21,7 @@
 //! never fails on damaged data. The store knows nothing of PromQL or HTTP.
 
 pub mod blocks;
+pub mod care;
 pub mod columns;
 pub mod head;
 pub mod logs;
