@@ -283,6 +283,41 @@ async fn remote_write_is_acknowledged_and_can_be_queried_at_once() {
 }
 
 #[tokio::test]
+async fn what_prometheus_does_not_have_either_is_told_in_its_words() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let api = api(folder.path());
+    let (status, body) = post(&api, "/api/v1/admin/tsdb/delete_series", "match[]=up").await;
+    assert_eq!((status, &body["errorType"]), (503, &json!("unavailable")));
+    // Grafana asks this to find out whether rules can be edited.
+    let (status, body) = get(&api, "/api/v1/rules/test/test").await;
+    assert_eq!((status, body.as_str()), (404, Some("404 page not found\n")));
+    for path in [
+        "rules",
+        "alerts",
+        "targets",
+        "scrape_pools",
+        "alertmanagers",
+        "features",
+        "status/tsdb",
+        "status/flags",
+        "status/config",
+        "status/walreplay",
+        "notifications",
+        "targets/metadata",
+    ] {
+        let (status, body) = get(&api, &format!("/api/v1/{path}")).await;
+        assert_eq!((status, &body["status"]), (200, &json!("success")), "{path}: {body}");
+    }
+    let (status, body) = get(&api, "/federate?match[]=queue_depth").await;
+    assert_eq!(status, 200);
+    assert!(
+        body.as_str()
+            .is_some_and(|page| page.starts_with("# TYPE queue_depth gauge\nqueue_depth{")),
+        "{body}"
+    );
+}
+
+#[tokio::test]
 async fn otlp_metrics_are_taken_as_prometheus_takes_them() {
     let folder = tempfile::tempdir().expect("temp dir");
     let api = api(folder.path());

@@ -57,6 +57,7 @@ pub fn routes() -> Router<Api> {
         .route("/api/v1/read", post(read::read))
         .route("/api/v1/write", post(receive::write))
         .route("/api/v1/otlp/v1/metrics", post(receive::otlp))
+        .route("/api/v1/admin/tsdb/{what}", post(status::admin).put(status::admin))
         .route("/api/v1/{*rest}", any(status::not_found))
         .route("/federate", get(federate::page))
         .route("/-/healthy", get(status::healthy))

@@ -162,6 +162,12 @@ pub async fn notifications((_, _): Handler) -> Answer {
     ok(&json!([]))
 }
 
+/// `/api/v1/admin/tsdb/...`: as in a Prometheus without `--web.enable-admin-api`. What is stored goes
+/// by retention alone.
+pub async fn admin() -> Answer {
+    Err(Failure::unavailable("admin APIs disabled"))
+}
+
 /// `/-/healthy`: the process answers.
 pub async fn healthy() -> &'static str {
     "Foreglow is Healthy.\n"
