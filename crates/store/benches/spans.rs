@@ -70,7 +70,7 @@ fn payload(from: u64, to: u64) -> Payload {
                 a.str("user.id", &user);
                 a.str("k8s.pod.name", &format!("{service}-7d9f8b6c5-{pod}"));
                 a.str("net.peer.ip", &format!("10.0.{pod}.{operation}"));
-                a.bool("cache.hit", operation % 3 == 0);
+                a.bool("cache.hit", operation.is_multiple_of(3));
             });
             start += 20_000 + random.below(1_000_000);
             parent = Some(span_id);

@@ -264,6 +264,14 @@ impl BlockFile {
         pages::read_column::<T>(self, group, column)
     }
 
+    /// Which rows of a required column of texts equal `wanted`, without making the texts.
+    ///
+    /// # Errors
+    /// As [`BlockFile::read_column`].
+    pub fn equal(&self, group: usize, column: usize, wanted: &[u8]) -> Result<Vec<bool>> {
+        pages::equal(self, group, column, wanted)
+    }
+
     /// The values of `rows` (ascending, each once) of a required column, read by the pages that
     /// hold them.
     ///

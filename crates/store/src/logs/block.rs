@@ -90,7 +90,8 @@ fn candidates(
     for (key, value) in &query.attributes {
         let named = index.key(key);
         let in_rest = index.is_cut || named.is_some_and(|key| key.in_rest);
-        match named.is_some_and(|key| key.has_column) {
+        // An empty text stands for none in a column.
+        match named.is_some_and(|key| key.has_column) && !value.is_empty() {
             true => {
                 let texts = block.texts(group, key)?;
                 let is = |row: usize| texts.bytes(row) == value.as_bytes();

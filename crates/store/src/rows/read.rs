@@ -114,6 +114,11 @@ impl<E: Element> Block<E> {
         self.cells(group, &column_name(key), Shape::Text, None)
     }
 
+    /// Which rows have this text in a column.
+    pub(crate) fn equal(&self, group: usize, name: &str, text: &str) -> Result<Vec<bool>> {
+        self.file.equal(group, self.column(name)?, text.as_bytes())
+    }
+
     /// Whole rows of a group: these, ascending, or all.
     pub(crate) fn read(&self, group: usize, rows: Option<&[usize]>) -> Result<Read> {
         let all = || (0..self.row_count(group)).collect();

@@ -12,8 +12,9 @@ use super::element::{DURATION, KIND, NAME, START, STATUS, TRACE};
 use super::query::{Hits, SpanQuery, own_tag};
 use super::{Found, SpanMeta};
 use crate::rows::RowHead;
-use crate::rows::element::Shape;
+use crate::rows::element::{Element, Shape};
 use crate::rows::read::{Block, attribute_in, is_admitted};
+use crate::rows::write::column_name;
 
 /// Adds the traces of a block's matching spans.
 pub(super) fn search(block: &Block<SpanMeta>, query: &SpanQuery, hits: &mut Hits) -> Result<()> {
@@ -69,8 +70,8 @@ impl Search<'_> {
             return Ok(None);
         }
         if let Some(name) = &query.operation {
-            let names = self.block.own(self.group, NAME, None)?;
-            keep(&mut mask, |row| names.bytes(row) == name.as_bytes());
+            let is = self.block.equal(self.group, SpanMeta::COLUMNS[NAME].0, name)?;
+            keep(&mut mask, |row| is[row]);
         }
         for (key, value) in &query.tags {
             self.keep_tag(&mut mask, key, value)?;
@@ -101,11 +102,10 @@ impl Search<'_> {
     fn keep_tag(&self, mask: &mut [bool], key: &str, value: &str) -> Result<()> {
         let (block, index, group) = (self.block, &self.block.index, self.group);
         let named = index.key(key);
-        let mut is = match named.is_some_and(|key| key.has_column) {
-            true => {
-                let texts = block.texts(group, key)?;
-                (0..mask.len()).map(|row| texts.bytes(row) == value.as_bytes()).collect()
-            }
+        // An empty text stands for none in a column.
+        let has_column = named.is_some_and(|key| key.has_column) && !value.is_empty();
+        let mut is = match has_column {
+            true => block.equal(group, &column_name(key), value)?,
             false => vec![false; mask.len()],
         };
         if matches!(key, "error" | "span.kind" | "otel.status_code") {
