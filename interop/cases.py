@@ -11,6 +11,7 @@ import time
 import urllib.request
 
 import backend_cases
+import object_store_cases
 import peers
 import prometheus_cases
 import promql_differential
@@ -398,5 +399,5 @@ def files(stack):
 
 # Quick ones first: `--minutes` starts as many as fit its time.
 ALL = [telemetrygen, python_sdk, python_sdk_over_tls, secure.go_collector_over_mtls, promtool, prometheus, victoria_metrics,
-       *prometheus_cases.ALL, browser, *promql_differential.ALL, mlserver, go_collector_to_us, us_to_go_collector, *backend_cases.ALL, differential, files, scrapes,
+       *prometheus_cases.ALL, browser, *promql_differential.ALL, mlserver, go_collector_to_us, us_to_go_collector, *backend_cases.ALL, *object_store_cases.ALL, differential, files, scrapes,
        verdicts, documents]

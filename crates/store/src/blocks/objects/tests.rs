@@ -93,3 +93,32 @@ fn what_is_far_is_read_once() {
     cached.get_ranges("a", &[0..10, 30..40]).unwrap();
     assert_eq!(memory.reads(), 3);
 }
+
+/// Against a real server, which `FOREGLOW_S3_ENDPOINT` names and which has the bucket `foreglow`
+/// for the key `test` with the secret `test`.
+#[cfg(feature = "s3")]
+#[test]
+fn a_bucket_does_alike_and_honours_conditions() {
+    let endpoint = std::env::var("FOREGLOW_S3_ENDPOINT").expect("FOREGLOW_S3_ENDPOINT is set");
+    let options = S3Options {
+        bucket: "foreglow".to_owned(),
+        prefix: format!("test/{}", basics::Clock::system().now()),
+        endpoint,
+        region: "us-east-1".to_owned(),
+        access_key_id: "test".to_owned(),
+        secret_access_key: "test".to_owned(),
+        virtual_hosted: false,
+    };
+    let s3 = S3::new(&options).unwrap();
+    s3.probe().unwrap();
+    contract(&s3);
+    let mut writer = s3.create("a/parts").unwrap();
+    for _ in 0..20 {
+        writer.write_all(&vec![7; 1 << 20]).unwrap();
+    }
+    assert_eq!(writer.finish().unwrap(), 20 << 20);
+    assert_eq!(s3.get_range("a/parts", (20 << 20) - 2..20 << 20).unwrap()[..], [7, 7]);
+    let gone = S3Options { endpoint: "http://127.0.0.1:9".to_owned(), ..options };
+    let error = S3::new(&gone).unwrap().get("a").unwrap_err();
+    assert_eq!(error.kind(), Kind::Retry { after: None });
+}
