@@ -25,8 +25,8 @@ pub mod write;
 
 pub use check::{DEPTH_MAX, Malformed};
 pub use edit::{
-    AttrsMut, Context, Edited, Element, IntoAny, Origin, Pass, Put, Record, Scratch, Verdict,
-    Visits,
+    Asked, AttrsMut, Context, Edited, Element, IntoAny, Origin, Pass, Put, Record, Scratch,
+    Verdict, Visits,
 };
 pub use payload::{ODD_MESSAGES_MAX, Payload, Signal};
 pub use regroup::{Head, Regrouped, SpanSet};

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use basics::{Error, Result};
 use parking_lot::Mutex;
+use segment_log::{Hold, Position};
 use tokio::sync::oneshot;
 
 use crate::budget::Permit;
@@ -63,6 +64,8 @@ pub struct Token {
     heard: Mutex<Heard>,
     callback: Mutex<Option<Callback>>,
     role: Role,
+    /// The record in the log that the data comes from.
+    held: Option<Hold>,
 }
 
 /// What a token is for.
@@ -74,6 +77,8 @@ enum Role {
     WaitsForLog,
     /// The books, which want to know how it ends.
     Books,
+    /// The log's books: which records are on their way to the exporters with the log.
+    BooksOfLog,
 }
 
 /// The verdicts so far.
@@ -135,9 +140,26 @@ impl Token {
         (token, heard)
     }
 
+    /// A token for a record on its way from the log to the exporters with that log; it ends with
+    /// the last of them, and with what stages keep of it.
+    pub(crate) fn of_record(hold: Hold) -> Arc<Self> {
+        let callback = Mutex::default();
+        Arc::new(Token {
+            heard: Mutex::default(),
+            callback,
+            role: Role::BooksOfLog,
+            held: Some(hold),
+        })
+    }
+
     fn make(callback: impl FnOnce(Result<Delivered>) + Send + 'static, role: Role) -> Arc<Self> {
         let callback = Mutex::new(Some(Box::new(callback) as Callback));
-        Arc::new(Token { heard: Mutex::default(), callback, role })
+        Arc::new(Token { heard: Mutex::default(), callback, role, held: None })
+    }
+
+    /// True for those who wait for the data to be safe.
+    fn waits(&self) -> bool {
+        matches!(self.role, Role::Waits | Role::WaitsForLog)
     }
 
     fn fail(&self, error: Error) {
@@ -226,7 +248,7 @@ impl Acks {
 
     /// Takes those out who wait for the data to be safe, and the memory; who keeps the books stays.
     pub fn take_parties(&mut self) -> Acks {
-        let books = |held: &mut (Arc<Token>, Lane)| held.0.role == Role::Books;
+        let books = |held: &mut (Arc<Token>, Lane)| !held.0.waits();
         let mut parties = std::mem::take(self);
         self.tokens = parties.tokens.extract_if(.., books).collect();
         parties
@@ -237,8 +259,18 @@ impl Acks {
     pub(crate) fn enter(&mut self, lane: Lane, log: bool) {
         self.tokens.retain_mut(|(token, at)| {
             *at = lane;
-            log || token.role != Role::WaitsForLog
+            log || !matches!(token.role, Role::WaitsForLog | Role::BooksOfLog)
         });
+    }
+
+    /// The first and the last record of the log that this data comes from; none before it is in a
+    /// log, and behind the exporters without one.
+    pub fn records(&self) -> Option<(Position, Position)> {
+        let positions = self.tokens.iter().filter_map(|(token, _)| token.held.as_ref());
+        positions.map(Hold::position).fold(None, |range, position| match range {
+            None => Some((position, position)),
+            Some((first, last)) => Some((position.min(first), position.max(last))),
+        })
     }
 
     /// The verdict of this holder.

@@ -4,7 +4,8 @@
 //!
 //! In: a [`Record`] (a request body as admitted, with where it belongs). Out: a [`Ticket`] that
 //! resolves once the record is on the disk, and later the records again, in order, to any number of
-//! [`Reader`]s and named [`Consumer`]s with a durable offset each.
+//! [`Reader`]s and named [`Consumer`]s with a durable offset each. Between the two [`Hold`]s say what
+//! is on its way, and [`Log::settled`] up to where nothing is.
 //!
 //! ```text
 //! <dir>/LOCK                      held while a process writes here
@@ -40,6 +41,7 @@
 mod commit;
 mod consumer;
 mod cursor;
+mod hold;
 mod home;
 mod log;
 mod options;
@@ -51,6 +53,7 @@ mod syncer;
 
 pub use commit::Ticket;
 pub use consumer::{Consumer, Start};
+pub use hold::Hold;
 pub use log::{Dropped, Log};
 pub use options::{Durability, Full, Options};
 pub use reader::Reader;

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use crate::commit::{Commit, Ticket};
 use crate::consumer::{self, Consumer, Start};
 use crate::cursor::{Cursor, Step};
+use crate::hold::{Held, Hold};
 use crate::home::{Home, io_error};
 use crate::options::{Durability, Full, Options};
 use crate::reader::Reader;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub counters: Counters,
     /// Offsets by consumer name.
     pub consumers: Mutex<BTreeMap<String, u64>>,
+    /// Records on their way.
+    pub held: Arc<Held>,
     on_drop: Mutex<Option<OnDrop>>,
     scratch: Mutex<Vec<u8>>,
     home: Mutex<Option<Home>>,
@@ -96,6 +99,7 @@ impl Log {
             commit: Arc::new(Commit::starting_at(end)),
             counters: Counters::default(),
             consumers: Mutex::default(),
+            held: Arc::default(),
             on_drop: Mutex::default(),
             scratch: Mutex::default(),
             writer_id: home.writer_id.clone(),
@@ -116,11 +120,27 @@ impl Log {
     /// [`basics::Kind::Rejected`] when a bound of the record is passed; [`basics::Kind::Closed`]
     /// when the log is poisoned or closed. Nothing was appended then.
     pub fn append(&self, record: &Record<'_>) -> Result<Ticket> {
-        let appended = self.shared.append(record);
-        if appended.is_err() {
-            add(&self.shared.counters.appends_refused, 1);
-        }
-        appended
+        self.shared.append_as(record, |_| ()).map(|(ticket, ())| ticket)
+    }
+
+    /// As [`Log::append`], and the record counts as on its way until the hold is dropped.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn append_held(&self, record: &Record<'_>) -> Result<(Ticket, Hold)> {
+        self.shared.append_as(record, |position| self.shared.held.hold(position))
+    }
+
+    /// The record at `position` is on its way again, after a restart.
+    pub fn hold(&self, position: Position) -> Hold {
+        self.shared.held.hold(position.0)
+    }
+
+    /// No record before it is on its way: whatever becomes of them has become of them.
+    pub fn settled(&self) -> Position {
+        // Read first: what is appended meanwhile lies behind it.
+        let end = self.end();
+        self.shared.held.oldest().map_or(end, |oldest| end.min(Position(oldest)))
     }
 
     /// Reads from `from` on; [`Position::default`] is before the oldest record.
@@ -230,7 +250,16 @@ impl Drop for Log {
 }
 
 impl Shared {
-    fn append(&self, record: &Record<'_>) -> Result<Ticket> {
+    fn append_as<T>(&self, record: &Record<'_>, at: impl FnOnce(u64) -> T) -> Result<(Ticket, T)> {
+        let appended = self.append(record, at);
+        if appended.is_err() {
+            add(&self.counters.appends_refused, 1);
+        }
+        appended
+    }
+
+    /// Appends; calls `at` with the position before anybody can know of it.
+    fn append<T>(&self, record: &Record<'_>, at: impl FnOnce(u64) -> T) -> Result<(Ticket, T)> {
         record.check()?;
         let mut segments = self.segments.lock();
         self.commit.usable()?;
@@ -249,18 +278,20 @@ impl Shared {
             return Err(error);
         }
         let end = segments.end();
+        let noted = at(position);
         self.end.store(end, Ordering::Release);
         self.commit.written(end);
         drop(segments);
         add(&self.counters.records_appended, 1);
         add(&self.counters.bytes_appended, end - position);
         let waits = self.options.durability == Durability::Sync;
-        Ok(Ticket {
+        let ticket = Ticket {
             position: Position(position),
             next: Position(end),
             commit: waits.then(|| self.commit.clone()),
             polled: None,
-        })
+        };
+        Ok((ticket, noted))
     }
 
     /// Begins a new segment where needed; refuses at the cap.

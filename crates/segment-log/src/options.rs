@@ -56,6 +56,9 @@ pub struct Options {
     pub age_max: Duration,
     /// What happens at the bounds.
     pub full: Full,
+    /// Of what every consumer of a log that refuses has passed, so many bytes stay, no older than
+    /// [`Options::age_max`]: for readers that rebuild a state from it. 0: a queue needs none.
+    pub passed_bytes: u64,
     /// When a record counts as kept.
     pub durability: Durability,
     /// Shortest time between two group commits, unless [`Options::group_bytes`] are waiting. An
@@ -72,6 +75,7 @@ impl Default for Options {
             bytes_max: 1 << 30,
             age_max: Duration::from_secs(24 * 3600),
             full: Full::Ring,
+            passed_bytes: 0,
             durability: Durability::Sync,
             group_interval: Duration::from_millis(2),
             group_bytes: 1 << 20,

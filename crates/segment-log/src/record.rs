@@ -22,8 +22,8 @@ pub struct Record<'a> {
     /// Where replay puts it in: 0 = at the pipeline's door; k = behind its k-th processor, which
     /// generated it.
     pub entry: u8,
-    /// Encoding of the body: 0 = OTLP protobuf, plain; others are the store's own (1, 2 = remote
-    /// write).
+    /// Encoding of the body: 0 = OTLP protobuf, plain; 3 = the same behind what the pipeline's
+    /// processors ask of its request; others are the store's own (1, 2 = remote write).
     pub encoding: u8,
     /// Tenant, at most 255 bytes.
     pub tenant: &'a str,

@@ -116,14 +116,15 @@ fn victim(shared: &Shared) -> Option<Segment> {
     };
     let segments = shared.segments.lock();
     let next = segments.second()?;
+    let horizon = shared.clock.now().saturating_sub(shared.options.age_max.as_nanos() as u64);
+    let is_old = next.oldest.is_some_and(|oldest| oldest < horizon);
     let goes = match shared.options.full {
-        Full::Refuse => segments.oldest().end() <= consumed,
-        Full::Ring => {
-            let horizon =
-                shared.clock.now().saturating_sub(shared.options.age_max.as_nanos() as u64);
-            segments.bytes() > shared.options.bytes_max
-                || next.oldest.is_some_and(|oldest| oldest < horizon)
+        Full::Refuse => {
+            let enough_without = segments.bytes() - segments.oldest().len;
+            let is_spare = enough_without >= shared.options.passed_bytes;
+            segments.oldest().end() <= consumed && (is_spare || is_old)
         }
+        Full::Ring => segments.bytes() > shared.options.bytes_max || is_old,
     };
     goes.then(|| *segments.oldest())
 }

@@ -105,6 +105,12 @@ pub trait Pass: Send {
     /// is known of a request, so what it leaves behind must do for none.
     fn begin(&mut self, origin: &Origin<'_>) {}
 
+    /// What it looks at in [`Pass::begin`]: a log keeps that beside the payload, so that it is there
+    /// again after a restart.
+    fn asks(&self) -> Vec<Asked> {
+        Vec::new()
+    }
+
     /// A resource, before its elements.
     fn resource(&mut self, resource: &mut Record<'_>) {}
 
@@ -141,6 +147,17 @@ pub struct Origin<'a> {
     pub headers: &'a [(String, String)],
     /// Who the client is, one entry a value.
     pub auth: &'a [(String, String)],
+}
+
+/// One thing that is known of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The request header of this name, in lower case.
+    Header(String),
+    /// What the authenticator says under this name.
+    Auth(String),
+    /// The client's address.
+    Client,
 }
 
 /// Where an element is: its resource (as edited so far), its scope, its metric.

@@ -267,7 +267,13 @@ impl Builder<'_> {
             spans: self.host.spans().clone(),
         };
         let links = self.links(plan, pipeline, &books)?;
+        let passes = links.iter().filter_map(|link| match &link.kind {
+            LinkKind::Passes(passes) => Some(passes),
+            _ => None,
+        });
+        let asked = passes.flat_map(Fused::asks).collect();
         Some(Chain {
+            asked,
             pipeline: pipeline.id.clone(),
             signal: pipeline.signal,
             lane: Lane::new(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use basics::{Error, Result};
-use otlp_wire::{Payload, Signal};
+use otlp_wire::{Asked, Payload, Signal};
 
 use super::door::{Entrance, admit, in_flight};
 use super::fanout::FanOut;
@@ -28,6 +28,8 @@ pub(crate) struct Chain {
     pub links: Vec<Link>,
     pub fanout: FanOut,
     pub books: Books,
+    /// What the passes look at in the request that brought a batch: the log keeps it.
+    pub asked: Vec<Asked>,
     /// The log of its durable exporters, if there are any; known once the exporters have started.
     pub log: OnceLock<Arc<segment_log::Log>>,
 }

@@ -15,9 +15,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use basics::{Error, Kind, Result};
 use otlp_wire::Signal;
-use segment_log::{Log, Record, Ticket};
+use segment_log::{Hold, Log, Record, Ticket};
 use tokio::sync::oneshot;
 
+use super::asked;
 use super::chain::Chain;
 use crate::ack::{Delivered, Token};
 use crate::batch::Batch;
@@ -38,8 +39,8 @@ pub(crate) struct Entrance {
 
 /// Lets new data into a chain.
 pub(crate) async fn admit(chain: &Arc<Chain>, mut batch: Batch, at: Entrance) -> Result<()> {
-    let ticket = match chain.log.get().map(|log| append(log, chain, &batch, at.entry)).transpose() {
-        Ok(ticket) => ticket,
+    let kept = match chain.log.get().map(|log| append(log, chain, &batch, at.entry)).transpose() {
+        Ok(kept) => kept,
         Err(error) => {
             batch.settle(Err(error.clone()));
             return Err(error);
@@ -51,13 +52,14 @@ pub(crate) async fn admit(chain: &Arc<Chain>, mut batch: Batch, at: Entrance) ->
     } else {
         book.generated(batch.items())
     }
-    let Some(ticket) = ticket else {
+    let Some((ticket, hold)) = kept else {
         batch.acks.add(in_flight(chain, &batch));
         return chain.run(at.link, batch).await;
     };
     let mut waiting = batch.acks.take_waiting();
     waiting.enter(chain.lane, true);
     batch.acks.add(in_flight(chain, &batch));
+    batch.acks.add(Token::of_record(hold));
     let verdict = (!waiting.is_none() && chain.passes_at_once()).then(|| {
         let (token, verdict) = Token::pair_of_log();
         batch.acks.add(token);
@@ -90,15 +92,16 @@ pub(crate) fn in_flight(chain: &Chain, batch: &Batch) -> Arc<Token> {
     Token::of_books(move |_| book.moving(-items))
 }
 
-fn append(log: &Log, chain: &Chain, batch: &Batch, entry: u8) -> Result<Ticket> {
-    log.append(&Record {
+fn append(log: &Log, chain: &Chain, batch: &Batch, entry: u8) -> Result<(Ticket, Hold)> {
+    let answered = asked::body(&chain.asked, &batch.meta, batch.payload.bytes());
+    log.append_held(&Record {
         signal: signal_number(batch.signal()),
         entry,
-        encoding: 0,
+        encoding: if answered.is_some() { asked::ANSWERED } else { asked::PLAIN },
         tenant: &batch.meta.tenant,
         pipeline: &chain.pipeline,
         received: batch.meta.received,
-        body: batch.payload.bytes(),
+        body: answered.as_deref().unwrap_or(batch.payload.bytes()),
     })
 }
 

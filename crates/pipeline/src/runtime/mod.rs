@@ -14,6 +14,7 @@
 //! only a stage has a task and a queue of its own ([`STAGE_QUEUE_BATCHES`]). A panic is caught at
 //! the component's edge: the batch is refused and counted, the component made anew.
 
+mod asked;
 mod build;
 mod chain;
 mod door;

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use basics::{Error, Result};
-use otlp_wire::{Edited, Origin, Pass, Scratch, Signal, Visits};
+use otlp_wire::{Asked, Edited, Origin, Pass, Scratch, Signal, Visits};
 
 use parking_lot::Mutex;
 
@@ -62,6 +62,11 @@ impl Fused {
     pub fn push(&mut self, next: Member) {
         self.reads_context |= (next.make)().reads_context();
         self.members.push(next);
+    }
+
+    /// What its passes look at in the request that brought a batch.
+    pub fn asks(&self) -> Vec<Asked> {
+        self.members.iter().flat_map(|member| (member.make)().asks()).collect()
     }
 
     /// `batch` after all passes; `None` when nothing of it is left.

@@ -17,6 +17,7 @@ use otlp_wire::Payload;
 use segment_log::{Log, Position, Stored};
 use tokio::sync::{mpsc, oneshot};
 
+use super::asked;
 use super::chain::Chain;
 use super::door::{in_flight, signal_of};
 use crate::ack::Token;
@@ -57,6 +58,8 @@ pub(crate) async fn replay(
     }
     let started = clock.monotonic();
     tracing::info!(bytes = end.0.saturating_sub(log.oldest().0), "replaying the log");
+    // Nothing counts as settled before it has been given out.
+    let all = log.hold(log.oldest());
     let mut records = read(log.clone(), end);
     // Runs when the last holder of the last batch has settled, stages' queues included.
     let (settled, all_settled) = oneshot::channel();
@@ -65,7 +68,7 @@ pub(crate) async fn replay(
         let _ = settled.send(());
     });
     while let Some(record) = records.recv().await {
-        if record.encoding != 0 {
+        if !matches!(record.encoding, asked::PLAIN | asked::ANSWERED) {
             match foreign(&record, chains) {
                 Some(items) => tally.items.add(items),
                 None => tally.skipped.inc(),
@@ -76,11 +79,13 @@ pub(crate) async fn replay(
             Some((chain, mut batch)) => {
                 tally.items.add(batch.items());
                 batch.acks.add(last.clone());
+                batch.acks.add(Token::of_record(log.hold(record.position)));
                 enter(&chain, batch, &record).await;
             }
             None => tally.skipped.inc(),
         }
     }
+    drop(all);
     drop(last);
     if tokio::time::timeout(SETTLE_MAX, all_settled).await.is_err() {
         tracing::info!("stages still hold a part of what was replayed");
@@ -121,19 +126,20 @@ fn batch_of(record: &Stored, chains: &[Arc<Chain>]) -> Option<(Arc<Chain>, Batch
         .iter()
         .find(|chain| *chain.pipeline == *record.pipeline)
         .or_else(|| chains.iter().find(|chain| chain.signal == signal))?;
-    let payload = match Payload::admit(signal, record.body.clone()) {
+    let mut meta = Meta {
+        received: record.received,
+        tenant: record.tenant.as_str().into(),
+        replay: true,
+        ..Meta::default()
+    };
+    let request = asked::restore(record.encoding, record.body.clone(), &mut meta)?;
+    let payload = match Payload::admit(signal, request) {
         Ok(payload) if chain.signal == signal => payload,
         Ok(_) => return None,
         Err(error) => {
             tracing::warn!(position = record.position.0, %error, "a record makes no sense");
             return None;
         }
-    };
-    let meta = Meta {
-        received: record.received,
-        tenant: record.tenant.as_str().into(),
-        replay: true,
-        ..Meta::default()
     };
     Some((chain.clone(), Batch::new(payload, Arc::new(meta))))
 }

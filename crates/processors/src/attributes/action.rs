@@ -7,14 +7,14 @@
 
 use std::sync::Arc;
 
-use otlp_wire::{AnyValue, AttrsMut, IntoAny, Origin, Put};
+use otlp_wire::{AnyValue, Asked, AttrsMut, IntoAny, Origin, Put};
 use pipeline::config::Checker;
 use prost::Message;
 use regex::Regex;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::origin::Asked;
+use super::origin;
 use super::value::Value;
 
 /// Largest compiled size of one pattern: a configuration must not take memory at will.
@@ -32,8 +32,7 @@ pub struct ActionConfig {
     pub value: Option<serde_json::Value>,
     /// Set to the value of this attribute.
     pub from_attribute: String,
-    /// Set to what is known about the request: `metadata.x`, `auth.x`, `client.address`; nothing is
-    /// known of what a log replays after a restart.
+    /// Set to what is known about the request: `metadata.x`, `auth.x`, `client.address`.
     pub from_context: String,
     /// Set to this when there is nothing at the source.
     pub default_value: Option<serde_json::Value>,
@@ -106,9 +105,14 @@ impl Actions {
     pub fn begin(&mut self, origin: &Origin<'_>) {
         if self.asks {
             self.found.clear();
-            let found = |action: &Action| action.asked()?.of(origin);
+            let found = |action: &Action| origin::answer(action.asked()?, origin);
             self.found.extend(self.list.iter().map(found));
         }
+    }
+
+    /// What they ask of a batch's request.
+    pub fn asks(&self) -> Vec<Asked> {
+        self.list.iter().filter_map(Action::asked).cloned().collect()
     }
 
     /// Applies them in order.
@@ -179,7 +183,7 @@ impl ActionConfig {
                 return None;
             }
         }
-        let asked = (!self.from_context.is_empty()).then(|| Asked::parse(&self.from_context));
+        let asked = (!self.from_context.is_empty()).then(|| origin::parse(&self.from_context));
         let value = self.value.as_ref().or(self.default_value.as_ref());
         let value = value.map(|value| Value::from(value).into_any().encode_to_vec());
         let from = Source { attribute: self.from_attribute.clone(), asked, value };

@@ -18,7 +18,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use basics::{Error, Result};
-use otlp_wire::{Origin, Pass, Record, Signal, Verdict, Visits};
+use otlp_wire::{Asked, Origin, Pass, Record, Signal, Verdict, Visits};
 use pipeline::component::ProcessorFactory;
 use pipeline::config::{self, Checker, ComponentConfig};
 use pipeline::{Context, Processor};
@@ -120,6 +120,10 @@ impl Pass for Attributes {
 
     fn begin(&mut self, origin: &Origin<'_>) {
         self.prepared.actions.begin(origin);
+    }
+
+    fn asks(&self) -> Vec<Asked> {
+        self.prepared.actions.asks()
     }
 
     fn span(&mut self, span: &mut Record<'_>, at: &otlp_wire::Context<'_>) -> Verdict {

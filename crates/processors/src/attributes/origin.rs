@@ -3,44 +3,30 @@
 //!
 //! `metadata.<header>` (any case; kept by receivers with `include_metadata`), `auth.<attribute>`
 //! (what the receiver's authenticator says), `client.address` (without the port); anything else is
-//! the name of a header. Several values are joined by `;`. What is not known is not there, and so
-//! is everything in a batch that the log gives again after a restart. Source: reference section
-//! 5.3.
+//! the name of a header. Several values are joined by `;`. What is not known is not there. Source:
+//! reference section 5.3.
 
-use otlp_wire::Origin;
+use otlp_wire::{Asked, Origin};
 
-/// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// The request header of this name, in lower case.
-    Header(String),
-    /// What the authenticator says under this name.
-    Auth(String),
-    /// The client's address.
-    Client,
+/// What `from_context: text` asks for.
+pub(crate) fn parse(text: &str) -> Asked {
+    if text == "client.address" {
+        Asked::Client
+    } else if let Some(name) = text.strip_prefix("auth.") {
+        Asked::Auth(name.to_owned())
+    } else {
+        let name = text.strip_prefix("metadata.").unwrap_or(text);
+        Asked::Header(name.to_ascii_lowercase())
+    }
 }
 
-impl Asked {
-    /// What `from_context: text` asks for.
-    pub fn parse(text: &str) -> Self {
-        if text == "client.address" {
-            Asked::Client
-        } else if let Some(name) = text.strip_prefix("auth.") {
-            Asked::Auth(name.to_owned())
-        } else {
-            let name = text.strip_prefix("metadata.").unwrap_or(text);
-            Asked::Header(name.to_ascii_lowercase())
-        }
-    }
-
-    /// The answer, if there is one.
-    pub fn of(&self, origin: &Origin<'_>) -> Option<String> {
-        match self {
-            Asked::Header(name) => joined(origin.headers, name),
-            Asked::Auth(name) => joined(origin.auth, name),
-            // An IPv4 client of a socket for both families is told as IPv4, as in Go.
-            Asked::Client => Some(origin.client?.ip().to_canonical().to_string()),
-        }
+/// The answer, if there is one.
+pub(crate) fn answer(asked: &Asked, origin: &Origin<'_>) -> Option<String> {
+    match asked {
+        Asked::Header(name) => joined(origin.headers, name),
+        Asked::Auth(name) => joined(origin.auth, name),
+        // An IPv4 client of a socket for both families is told as IPv4, as in Go.
+        Asked::Client => Some(origin.client?.ip().to_canonical().to_string()),
     }
 }
 

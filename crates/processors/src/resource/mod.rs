@@ -11,7 +11,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use basics::{Error, Result};
-use otlp_wire::{Origin, Pass, Record, Signal, Visits};
+use otlp_wire::{Asked, Origin, Pass, Record, Signal, Visits};
 use pipeline::component::ProcessorFactory;
 use pipeline::config::{self, Checker, ComponentConfig};
 use pipeline::{Context, Processor};
@@ -70,6 +70,10 @@ impl Pass for Resources {
 
     fn begin(&mut self, origin: &Origin<'_>) {
         self.actions.begin(origin);
+    }
+
+    fn asks(&self) -> Vec<Asked> {
+        self.actions.asks()
     }
 
     fn resource(&mut self, resource: &mut Record<'_>) {

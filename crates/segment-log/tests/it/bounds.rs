@@ -109,3 +109,35 @@ fn records_beyond_their_bounds_are_rejected() {
     append(&log, b"small");
     assert_eq!(bodies(&log), [vec![9; 5000], b"small".to_vec()]);
 }
+
+#[test]
+fn what_is_on_its_way_keeps_the_log_from_being_settled() {
+    let files = TestFiles::new();
+    let log = open(&files, small());
+    let first = append(&log, b"before");
+    assert_eq!(log.settled(), log.end());
+    let (_, slow) = log.append_held(&record(b"slow")).unwrap();
+    let (_, fast) = log.append_held(&record(b"fast")).unwrap();
+    assert_eq!(log.settled(), slow.position());
+    drop(fast);
+    assert_eq!(log.settled(), slow.position());
+    let again = log.hold(first);
+    drop(slow);
+    assert_eq!(log.settled(), first);
+    drop(again);
+    assert_eq!(log.settled(), log.end());
+}
+
+#[test]
+fn of_what_has_been_passed_as_much_stays_as_was_asked_for() {
+    let files = TestFiles::new();
+    let log = open(&files, Options { full: Full::Refuse, passed_bytes: 1000, ..small() });
+    let store = log.consumer("store", Start::Oldest).unwrap();
+    for i in 0..100u8 {
+        append(&log, &[i; 40]);
+    }
+    let whole = log.stats().bytes;
+    store.commit(log.end()).unwrap();
+    eventually("what is to spare is gone", || log.stats().bytes < 1000 + 256);
+    assert!(whole > 5000 && log.stats().bytes >= 1000, "{whole} {}", log.stats().bytes);
+}

@@ -306,3 +306,75 @@ async fn two_logs_in_one_pipeline_are_refused_at_the_start() {
     assert!(error.message().contains("pipeline metrics"), "{error}");
     assert_eq!(one.events(), ["start", "stop"]);
 }
+
+/// Looks at one header.
+struct Asking;
+
+impl otlp_wire::Pass for Asking {
+    fn visits(&self) -> otlp_wire::Visits {
+        otlp_wire::Visits::RESOURCES
+    }
+
+    fn asks(&self) -> Vec<otlp_wire::Asked> {
+        vec![otlp_wire::Asked::Header("x-team".to_owned())]
+    }
+}
+
+#[tokio::test]
+async fn what_processors_ask_of_a_request_is_there_again_after_a_restart_and_nothing_else_is() {
+    let disk = TestFiles::new();
+    for replayed in [0, 1] {
+        let (host, input) = (host(), TestReceiver::new());
+        let store = Recorder::durable(open(&disk, Options::default()));
+        let made = Blueprint::new()
+            .receiver("in", &input)
+            .processor("asks", |_| Ok(Processor::Pass(Box::new(|| Box::new(Asking)))))
+            .exporter("store", store.clone())
+            .pipeline("metrics", &["in"], &["asks"], &["store"]);
+        let running = start(made.plan(), &host).await.unwrap();
+        let batches = store.batches();
+        assert_eq!(batches.len(), replayed);
+        for batch in batches {
+            assert_eq!(batch.meta.headers, [("x-team".to_owned(), "shop".to_owned())]);
+        }
+        if replayed == 0 {
+            let mut batch = batch(1);
+            let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+            let headers = vec![pair("x-team", "shop"), pair("cookie", "secret")];
+            batch.meta = Arc::new(Meta { headers, ..Meta::default() });
+            input.send(batch).await.unwrap();
+        }
+        running.stop(DEADLINE).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_on_its_way_until_the_exporter_with_the_log_has_settled_it() {
+    let (disk, host, input) = (TestFiles::new(), host(), TestReceiver::new());
+    let log = open(&disk, Options::default());
+    let (store, other) = (Recorder::durable(log.clone()), Recorder::new());
+    let running = start(plan(&input, &store, &other), &host).await.unwrap();
+    input.send(batch(1)).await.unwrap();
+    settled(&host, &["metrics"]).await;
+    let first = log.settled();
+    assert_eq!(first, log.end());
+    for (held, expected) in [(&other, true), (&store, false)] {
+        let before = log.end();
+        held.hold();
+        let sending = tokio::spawn({
+            let input = input.clone();
+            async move { input.send(batch(1)).await }
+        });
+        crate::testing::eventually("it is in the log", || log.end() > before).await;
+        crate::testing::eventually("it is where it waits", || {
+            (log.settled() == log.end()) == expected
+        })
+        .await;
+        assert_eq!(log.settled() == before, !expected);
+        held.let_through(1);
+        sending.await.unwrap().unwrap();
+        settled(&host, &["metrics"]).await;
+        assert_eq!(log.settled(), log.end());
+    }
+    running.stop(DEADLINE).await.unwrap();
+}
