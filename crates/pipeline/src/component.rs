@@ -86,6 +86,13 @@ pub trait Exporter: Send + Sync {
     fn log(&self) -> Option<Arc<segment_log::Log>> {
         None
     }
+
+    /// Records of that log before this position need not be given again after a restart: what
+    /// became of them is kept elsewhere, and no processor wants to see them.
+    fn replay_from(&self) -> segment_log::Position {
+        segment_log::Position::default()
+    }
+
     /// Takes back a record that the exporter's own back end put into that log past all pipelines,
     /// in an encoding of its own; the number of items, or none if it is not one of those.
     fn replay(&self, record: &segment_log::Stored) -> Option<u64> {

@@ -3,8 +3,8 @@
 //!
 //! In: payloads. Whoever owns the pipeline appends each admitted body to [`Store::log`] before it
 //! acknowledges, runs its processors and gives the result to [`Store::ingest`]; at start it reads
-//! the log and does the same again, so memory holds what the log holds. Log and memory know of each
-//! other in one point only: what the log's ring drops, the head prunes.
+//! the log and does the same again. So memory holds what is in the log and not in blocks yet; [`flush`]
+//! carries from the one to the other.
 //! Out: [`Head`] for metrics, [`Traces`], [`Logs`], [`Store::services`].
 //!
 //! - [`blocks`]: objects, manifests and the list of live blocks
@@ -23,6 +23,7 @@
 pub mod blocks;
 pub mod care;
 pub mod columns;
+pub mod flush;
 pub mod head;
 pub mod logs;
 pub mod metrics;
@@ -39,10 +40,13 @@ use std::sync::Arc;
 
 use basics::files::Files;
 use basics::{Clock, Result, UnixNano};
+use flush::Flusher;
 use otlp_wire::{Payload, Signal};
-use segment_log::{Log, Record};
+use parking_lot::Mutex;
+use segment_log::{Full, Log, Position, Record};
 
 pub use columns::{Exemplar, SeriesColumns};
+pub use flush::FlushOptions;
 pub use head::{FamilyInfo, Head, HeadOptions, HeadStats, IngestReport};
 pub use logs::Logs;
 pub use segment_log::Ticket;
@@ -61,6 +65,8 @@ pub struct StoreOptions {
     pub rows: rows::Limits,
     /// Blocks.
     pub storage: StorageOptions,
+    /// When memory becomes blocks.
+    pub flush: FlushOptions,
 }
 
 /// A snapshot of everything counted.
@@ -74,16 +80,21 @@ pub struct StoreStats {
     pub traces: rows::Stats,
     /// Log records in memory.
     pub logs: rows::Stats,
+    /// Times at which memory could not be written to blocks.
+    pub flush_failures: u64,
 }
 
 /// One directory and what is in memory of it.
 pub struct Store {
     log: Arc<Log>,
     head: Arc<Head>,
-    traces: Traces,
-    logs: Logs,
+    traces: Arc<Traces>,
+    logs: Arc<Logs>,
     services: services::Services,
-    storage: Storage,
+    storage: Arc<Storage>,
+    /// None where nothing is written.
+    flusher: Option<Arc<Flusher>>,
+    flushing: Mutex<Option<std::thread::JoinHandle<()>>>,
     red: red::Red,
 }
 
@@ -98,41 +109,79 @@ impl Store {
         files: Arc<dyn Files>,
         clock: Clock,
     ) -> Result<Store> {
-        let (log_files, log_clock) = (files.clone(), clock.clone());
-        let log = Arc::new(Log::open(&dir.join("log"), options.log, log_files, log_clock)?);
-        let storage = Storage::open(dir, options.storage, log.writer_id(), files, clock)?;
-        let head = Arc::new(Head::new(options.head));
-        let pruned = Arc::downgrade(&head);
-        log.on_drop(move |dropped| {
-            if let Some(head) = pruned.upgrade().filter(|_| dropped.oldest_received > 0) {
-                prune(head, (dropped.oldest_received / 1_000_000) as i64);
-            }
-        });
-        let (traces, logs) = (Traces::new(options.rows), Logs::new(options.rows));
+        let StoreOptions { log, head, rows, storage, flush } = options;
+        // What is not in blocks is in the log alone: it is never dropped for its size or age. Of the
+        // rest as much stays as a restart may read, for the models that see it again.
+        let log = segment_log::Options { full: Full::Refuse, passed_bytes: flush.log_bytes, ..log };
+        let log = Arc::new(Log::open(&dir.join("log"), log, files.clone(), clock.clone())?);
+        let storage = Arc::new(Storage::open(dir, storage, log.writer_id(), files, clock.clone())?);
+        let head = Arc::new(Head::new(head));
+        let (traces, logs) = (Arc::new(Traces::new(rows)), Arc::new(Logs::new(rows)));
         traces.attach(storage.catalog(Signal::Traces).clone());
         logs.attach(storage.catalog(Signal::Logs).clone());
-        Ok(Store {
-            log,
-            head,
-            traces,
-            logs,
-            services: services::Services::default(),
-            storage,
-            red: red::Red::default(),
-        })
+        let flusher = (!storage.is_query_only()).then(|| {
+            let (head, rows) = (head.clone(), (traces.clone(), logs.clone()));
+            Flusher::new(log.clone(), head, rows, storage.clone(), flush, clock).map(Arc::new)
+        });
+        let flusher = flusher.transpose()?;
+        let flushing = Mutex::new(flusher.as_ref().and_then(flush::start));
+        let red = red::Red::default();
+        let services = services::Services::default();
+        Ok(Store { log, head, traces, logs, services, storage, flusher, flushing, red })
+    }
+
+    /// Writes all that is in memory to blocks now, as is done every so often.
+    ///
+    /// # Errors
+    /// The first reason why a signal could not be written; the others are written all the same.
+    pub fn flush(&self) -> Result<()> {
+        self.flusher.as_ref().map_or(Ok(()), |flusher| flusher.flush())
+    }
+
+    /// True while memory fills faster than blocks are written: who has time waits before bringing
+    /// more. What is brought nevertheless is taken up to the bounds of memory.
+    pub fn is_crowded(&self) -> bool {
+        self.flusher.as_ref().is_some_and(|flusher| flusher.is_crowded())
+    }
+
+    /// The log's records of `signal` before this position are in blocks.
+    pub fn flushed(&self, signal: Signal) -> Position {
+        Position(self.storage.catalog(signal).log_offset())
     }
 
     /// Takes a payload that was received at `received` into memory. The log is the caller's.
     pub fn ingest(&self, payload: &Payload, received: UnixNano) -> IngestReport {
+        self.take(payload, received, false)
+    }
+
+    /// As [`Store::ingest`], for what the log gives again after a restart: `last` is the last record
+    /// that it comes from. What blocks hold already is left out.
+    pub fn ingest_again(
+        &self,
+        payload: &Payload,
+        received: UnixNano,
+        last: Position,
+    ) -> IngestReport {
+        if last < self.flushed(payload.signal()) {
+            return IngestReport::default();
+        }
+        self.take(payload, received, true)
+    }
+
+    fn take(&self, payload: &Payload, received: UnixNano, again: bool) -> IngestReport {
         self.services.saw(payload, received);
+        let signal = payload.signal();
         let points = u64::from(payload.items());
-        match payload.signal() {
+        let again = self.flusher.as_ref().filter(|_| again).map(|flusher| &flusher.again);
+        let is_held = |content: u64| again.is_some_and(|again| again.is_held(signal, content));
+        let is_held: Option<&dyn Fn(u64) -> bool> = again.map(|_| &is_held as _);
+        match signal {
             Signal::Metrics => return self.head.ingest(payload, received),
             Signal::Traces => {
                 self.count_spans(self.red.saw(payload, received));
-                self.traces.push(payload, received);
+                self.traces.push_unless(payload, received, is_held);
             }
-            Signal::Logs => self.logs.push(payload, received),
+            Signal::Logs => self.logs.push_unless(payload, received, is_held),
         }
         IngestReport { points, accepted: points, ..IngestReport::default() }
     }
@@ -156,7 +205,7 @@ impl Store {
             received,
             body: payload.bytes(),
         };
-        let ticket = self.log.append(&record)?;
+        let (ticket, _on_its_way) = self.log.append_held(&record)?;
         Ok((self.ingest(payload, received), ticket))
     }
 
@@ -208,6 +257,7 @@ impl Store {
             head: self.head.stats(),
             traces: self.traces.stats(),
             logs: self.logs.stats(),
+            flush_failures: self.flusher.as_ref().map_or(0, |flusher| flusher.failures()),
         }
     }
 
@@ -216,18 +266,26 @@ impl Store {
     /// # Errors
     /// As [`Log::close`].
     pub fn close(&self) -> Result<()> {
+        self.stop_flushing();
         self.storage.stop();
         self.log.close()
     }
+
+    fn stop_flushing(&self) {
+        if let Some(flusher) = &self.flusher {
+            flusher.stop();
+        }
+        if let Some(thread) = self.flushing.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that writes blocks had panicked");
+        }
+    }
 }
 
-/// Prunes on a thread of its own: the log calls from the one that commits, and pruning walks all
-/// series. Once a segment, so a thread costs nothing. Without one the next segment does it.
-fn prune(head: Arc<Head>, before_ms: i64) {
-    let pruning = move || {
-        head.prune_before(before_ms);
-    };
-    if let Err(error) = std::thread::Builder::new().name("store-prune".to_owned()).spawn(pruning) {
-        tracing::warn!(%error, "no thread to prune the store, left to the next time");
+impl Drop for Store {
+    fn drop(&mut self) {
+        // The thread holds what it flushes, the log among it.
+        self.stop_flushing();
     }
 }

@@ -8,7 +8,7 @@ use basics::Result;
 use pipeline::config::{ByteSize, Checker, ComponentConfig, Duration};
 use serde::{Deserialize, Deserializer};
 use store::blocks::{Keep, Objects};
-use store::{HeadOptions, StorageOptions, StoreOptions};
+use store::{FlushOptions, HeadOptions, StorageOptions, StoreOptions};
 
 /// Settings of the exporter.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +34,10 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Blocks {
+    /// How often memory is written to blocks.
+    pub flush_interval: Duration,
+    /// It is written sooner when so much was logged since; about as much is read again at a start.
+    pub flush_size: ByteSize,
     /// How long all signals are kept, such as `30d`; 0 = as each of them says.
     #[serde(deserialize_with = "age")]
     pub retention: Duration,
@@ -131,7 +135,7 @@ pub struct Limits {
     pub samples: u64,
     /// How far behind its series' newest a sample may be.
     pub out_of_order: Duration,
-    /// Bytes of spans in memory, and as many of log records.
+    /// Bytes of spans in memory, and as many of log records, before senders wait for blocks.
     pub recent_bytes: ByteSize,
 }
 
@@ -151,7 +155,10 @@ impl Default for Config {
 impl Default for Blocks {
     fn default() -> Self {
         let storage = StorageOptions::default();
+        let flush = FlushOptions::default();
         Blocks {
+            flush_interval: Duration(flush.interval),
+            flush_size: ByteSize(flush.log_bytes),
             retention: Duration::default(),
             metrics: Kept::default(),
             traces: Kept::default(),
@@ -180,7 +187,7 @@ impl Default for Limits {
             label_value_bytes: head.limits.label_value_bytes_max,
             samples: head.limits.samples_max,
             out_of_order: Duration(head.out_of_order),
-            recent_bytes: ByteSize(store::rows::Limits::default().bytes_max as u64),
+            recent_bytes: ByteSize(2 * FlushOptions::default().rows_bytes),
         }
     }
 }
@@ -190,7 +197,7 @@ impl ComponentConfig for Config {
         at.check("durability", self.durability.parse::<segment_log::Durability>());
         let mut retention = at.key("retention");
         if self.retention.size.0 < SIZE_MIN {
-            retention.error("size", "must be at least 256MiB: the log drops a sixteenth at a time");
+            retention.error("size", "must be at least 256MiB: what is not in blocks must fit");
         }
         if self.retention.time.is_zero() {
             retention.error("time", "must be greater than zero");
@@ -215,6 +222,9 @@ impl Blocks {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if self.writer.len() > 64 || !self.writer.chars().all(plain) {
             at.error("writer", "must be at most 64 letters, digits, - and _");
+        }
+        if self.flush_interval.is_zero() {
+            at.error("flush_interval", "must be greater than zero");
         }
         if self.query_only && self.s3.bucket.is_empty() {
             at.error("query_only", "needs a bucket that others write to: s3.bucket");
@@ -285,7 +295,10 @@ impl S3 {
 #[cfg(feature = "s3")]
 const S3_CACHE_BYTES: u64 = 64 << 20;
 
-/// Four of the log's segments; with fewer, dropping one would take too much at a time.
+/// Memory for rows that is bounded by flushing, times what the largest requests may bring on top.
+const ROWS_ROOM: u64 = 16;
+
+/// Four of the log's segments, and as much as is logged between two flushes.
 const SIZE_MIN: u64 = 256 << 20;
 
 impl Config {
@@ -344,10 +357,21 @@ impl Config {
                 ..defaults
             },
             rows: store::rows::Limits {
-                bytes_max: usize::try_from(self.limits.recent_bytes.0).unwrap_or(usize::MAX),
-                ..store::rows::Limits::default()
+                // Passed only by what one request brings at once: nothing goes for it before it is in
+                // a block.
+                bytes_max: usize::try_from(self.limits.recent_bytes.0 * ROWS_ROOM)
+                    .unwrap_or(usize::MAX),
+                rows_max: usize::MAX,
             },
             storage: self.blocks.options(),
+            flush: FlushOptions {
+                interval: self.blocks.flush_interval.get(),
+                log_bytes: self.blocks.flush_size.0,
+                // Half of what memory may hold: the other half comes while blocks are written.
+                rows_bytes: self.limits.recent_bytes.0 / 2,
+                samples: self.limits.samples / 2,
+                ..FlushOptions::default()
+            },
         }
     }
 }

@@ -13,6 +13,7 @@ mod measure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use basics::files::RealFiles;
@@ -31,6 +32,13 @@ pub const STORE: &str = "embedded_store";
 
 /// How often the store hears of the time: a third of the step that it has points for.
 const TICK: Duration = Duration::from_secs(5);
+
+/// Longest wait for memory to be written to blocks. Ten times what that takes; if the disk does not
+/// take it any more, the log fills and refuses at the door.
+const CROWDED_MAX: Duration = Duration::from_secs(5);
+
+/// Between two looks.
+const CROWDED_PAUSE: Duration = Duration::from_millis(5);
 
 /// The exporter of one signal.
 pub struct EmbeddedStore {
@@ -148,7 +156,15 @@ impl Exporter for EmbeddedStore {
             batch.settle(Err(error.clone()));
             return Err(error);
         };
-        let report = store.ingest(&batch.payload, batch.meta.received);
+        let deadline = tokio::time::Instant::now() + CROWDED_MAX;
+        while store.is_crowded() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(CROWDED_PAUSE).await;
+        }
+        let (payload, received) = (&batch.payload, batch.meta.received);
+        let report = match batch.acks.records().filter(|_| batch.meta.replay) {
+            Some((_, last)) => store.ingest_again(payload, received, last),
+            None => store.ingest(payload, received),
+        };
         let delivered = self.count(batch.signal(), &report);
         batch.acks.settle_as(Ok(delivered));
         Ok(())
@@ -169,6 +185,14 @@ impl Exporter for EmbeddedStore {
 
     fn log(&self) -> Option<Arc<segment_log::Log>> {
         self.store.lock().as_ref().map(|store| store.log().clone())
+    }
+
+    fn replay_from(&self) -> segment_log::Position {
+        match (self.context.signal, &*self.store.lock()) {
+            // Models want to see what metrics there are again.
+            (Signal::Metrics, _) | (_, None) => segment_log::Position::default(),
+            (signal, Some(store)) => store.flushed(signal),
+        }
     }
 
     fn replay(&self, record: &segment_log::Stored) -> Option<u64> {

@@ -34,6 +34,7 @@ const SETTLE_MAX: Duration = Duration::from_secs(5);
 /// What is counted while replaying.
 struct Tally {
     items: Counter,
+    kept: Counter,
     skipped: Counter,
 }
 
@@ -46,6 +47,11 @@ pub(crate) async fn replay(
 ) {
     let tally = Tally {
         items: telemetry.counter("foreglow_replayed_items", "Items read back from a log.", &[]),
+        kept: telemetry.counter(
+            "foreglow_replay_kept_records",
+            "Records of a log that need not be read back: blocks hold what became of them.",
+            &[],
+        ),
         skipped: telemetry.counter(
             "foreglow_replay_skipped_records",
             "Records of a log that no pipeline takes, or that are damaged.",
@@ -59,7 +65,7 @@ pub(crate) async fn replay(
     let started = clock.monotonic();
     tracing::info!(bytes = end.0.saturating_sub(log.oldest().0), "replaying the log");
     // Nothing counts as settled before it has been given out.
-    let all = log.hold(log.oldest());
+    let all = log.hold(log.oldest(), clock.now());
     let mut records = read(log.clone(), end);
     // Runs when the last holder of the last batch has settled, stages' queues included.
     let (settled, all_settled) = oneshot::channel();
@@ -68,6 +74,10 @@ pub(crate) async fn replay(
         let _ = settled.send(());
     });
     while let Some(record) = records.recv().await {
+        if is_kept(&record, chains) {
+            tally.kept.inc();
+            continue;
+        }
         if !matches!(record.encoding, asked::PLAIN | asked::ANSWERED) {
             match foreign(&record, chains) {
                 Some(items) => tally.items.add(items),
@@ -79,7 +89,7 @@ pub(crate) async fn replay(
             Some((chain, mut batch)) => {
                 tally.items.add(batch.items());
                 batch.acks.add(last.clone());
-                batch.acks.add(Token::of_record(log.hold(record.position)));
+                batch.acks.add(Token::of_record(log.hold(record.position, record.received)));
                 enter(&chain, batch, &record).await;
             }
             None => tally.skipped.inc(),
@@ -111,6 +121,14 @@ fn read(log: Arc<Log>, end: Position) -> mpsc::Receiver<Stored> {
         }
     });
     records
+}
+
+/// True when all that the record became lies elsewhere already, with every exporter of the log.
+fn is_kept(record: &Stored, chains: &[Arc<Chain>]) -> bool {
+    let Some(signal) = signal_of(record.signal) else { return false };
+    let edges = chains.iter().filter(|chain| chain.signal == signal).flat_map(|c| &c.fanout.edges);
+    let mut keepers = edges.filter(|edge| edge.durable.get().is_some()).peekable();
+    keepers.peek().is_some() && keepers.all(|edge| record.position < edge.exporter.replay_from())
 }
 
 /// Gives a record that came past the pipelines to the exporter whose back end wrote it.

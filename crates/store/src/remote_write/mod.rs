@@ -139,7 +139,7 @@ impl Store {
         let invalid = |problem| Error::invalid(format!("remote write: {problem}"));
         let request = version.read(&plain).map_err(invalid)?;
         drop(plain);
-        let ticket = self.log().append(&Record {
+        let (ticket, _on_its_way) = self.log().append_held(&Record {
             signal: METRICS,
             entry: BEHIND_ALL,
             encoding: version.encoding(),
@@ -155,6 +155,9 @@ impl Store {
     /// the record is not one of these or makes no sense.
     pub fn write_again(&self, record: &Stored) -> Option<u64> {
         let version = Version::of(record.encoding)?;
+        if record.position < self.flushed(otlp_wire::Signal::Metrics) {
+            return Some(0);
+        }
         let plain = inflate(&record.body).ok()?;
         let request = version.read(&plain).ok()?;
         self.head().take_written(&request, record.received);

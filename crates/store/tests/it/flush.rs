@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From memory into blocks, across crashes: nothing acknowledged is lost, nothing is there twice.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use store::FlushOptions;
+
+use crate::*;
+
+/// Blocks are written when the test says so.
+fn by_hand() -> StoreOptions {
+    let mut options = options();
+    options.flush = FlushOptions { look: None, log_bytes: 8192, ..FlushOptions::default() };
+    options.storage.interval = None;
+    options
+}
+
+fn span(id: u64) -> Payload {
+    let mut w = Traces::new();
+    w.resource(|r| r.str("service.name", "cart"));
+    let mut trace_id = [7; 16];
+    trace_id[..8].copy_from_slice(&id.to_be_bytes());
+    let (start, end) = (NOW + id * 1_000_000, NOW + id * 1_000_000 + 5000);
+    let span =
+        Span { trace_id, span_id: id.to_be_bytes(), name: "GET", start, end, ..Span::default() };
+    w.span(&span, |a| a.int("id", id as i64));
+    w.finish()
+}
+
+fn log(id: u64) -> Payload {
+    let mut w = Logs::new();
+    w.resource(|r| r.str("service.name", "mail"));
+    let body = id.to_string();
+    w.log(
+        &Log { time: NOW + id * 1_000_000, body: body.as_str().into(), ..Log::default() },
+        |_| (),
+    );
+    w.finish()
+}
+
+/// How often each id is found, by signal.
+fn found(store: &Store) -> [BTreeMap<u64, u32>; 3] {
+    let mut all: [BTreeMap<u64, u32>; 3] = Default::default();
+    let matcher = Matcher::new(MatchOp::Equal, "__name__", "id").unwrap();
+    let series = store.select(&[matcher], 0, i64::MAX, 0).unwrap();
+    for at in 0..series.len() {
+        let (mut values, mut starts) = (Vec::new(), Vec::new());
+        for value in series.read(at, &mut values, &mut starts).unwrap().values {
+            *all[0].entry(*value as u64).or_default() += 1;
+        }
+    }
+    let query = SpanQuery { limit: 100_000, ..SpanQuery::default() };
+    for trace in store.traces().list(&query).unwrap() {
+        let id = u64::from_be_bytes(trace.trace_id[..8].try_into().unwrap());
+        *all[1].entry(id).or_default() += trace.spans as u32;
+    }
+    let query = LogQuery { limit: 100_000, ..LogQuery::default() };
+    for record in store.logs().search(&query).unwrap().records {
+        *all[2].entry(record.body.parse().unwrap()).or_default() += 1;
+    }
+    all
+}
+
+fn accept_any(store: &Store, id: u64) -> bool {
+    let payload = [point, span, log][id as usize % 3](id);
+    accept(store, &payload)
+}
+
+#[test]
+fn what_is_in_blocks_is_found_once_also_when_the_log_gives_it_again() {
+    let files = TestFiles::new();
+    let store = open(&files, by_hand());
+    for id in 0..300 {
+        assert!(accept_any(&store, id));
+    }
+    let before = found(&store);
+    assert!(before.iter().all(|ids| ids.len() == 100 && ids.values().all(|n| *n == 1)));
+    store.flush().unwrap();
+    assert_eq!(found(&store), before);
+    assert_eq!((store.head().sample_count(), store.stats().traces.items), (0, 0));
+    assert!(
+        [Signal::Metrics, Signal::Traces, Signal::Logs]
+            .iter()
+            .all(|signal| store.flushed(*signal) == store.log().end())
+    );
+    drop(store);
+    let store = open(&files, by_hand());
+    replay(&store);
+    assert_eq!(found(&store), before);
+    assert_eq!(store.stats().logs.items, 0);
+}
+
+#[test]
+fn a_record_on_its_way_is_read_again_after_a_crash_and_taken_once() {
+    let files = TestFiles::new();
+    let store = open(&files, by_hand());
+    // In the log, held by a stage; what comes after it is in memory at the flush.
+    let slow = log(1);
+    let (_, on_its_way) = store.log().append_held(&record(&slow)).unwrap();
+    for id in [5, 8, 11] {
+        assert!(accept_any(&store, id));
+    }
+    store.flush().unwrap();
+    assert!(store.flushed(Signal::Logs) <= on_its_way.position());
+    drop(on_its_way);
+    drop(store);
+    let store = open(&files, by_hand());
+    replay(&store);
+    let ids = [1, 5, 8, 11].map(|id| (id, 1));
+    assert_eq!(found(&store)[2], BTreeMap::from(ids));
+}
+
+#[test]
+fn crashes_during_flushes_lose_nothing_acknowledged_and_double_nothing() {
+    for seed in 0..12 {
+        let mut random = Random::seeded(seed);
+        let files = TestFiles::new();
+        let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
+        let next = Arc::new(AtomicU64::new(0));
+        for _ in 0..4 {
+            let store = Arc::new(open(&files, by_hand()));
+            replay(&store);
+            let over = Arc::new(AtomicBool::new(false));
+            let senders = (0..2).map(|_| {
+                let (store, acknowledged, next) =
+                    (store.clone(), acknowledged.clone(), next.clone());
+                std::thread::spawn(move || {
+                    for _ in 0..150 {
+                        let id = next.fetch_add(1, Ordering::Relaxed);
+                        if !accept_any(&store, id) {
+                            return;
+                        }
+                        acknowledged.lock().unwrap().insert(id);
+                    }
+                })
+            });
+            let mut threads: Vec<_> = senders.collect();
+            let flushing = {
+                let (store, over) = (store.clone(), over.clone());
+                std::thread::spawn(move || {
+                    while !over.load(Ordering::Relaxed) {
+                        // Fails once the disk is gone.
+                        let _ = store.flush();
+                    }
+                })
+            };
+            let moment = random.below(250);
+            while store.log().stats().records_appended < moment {
+                std::thread::yield_now();
+            }
+            files.crash_torn(&mut random);
+            over.store(true, Ordering::Relaxed);
+            threads.push(flushing);
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        }
+        let store = open(&files, by_hand());
+        replay(&store);
+        let all = found(&store);
+        let doubled = all.iter().flatten().filter(|(_, times)| **times != 1).count();
+        assert_eq!(doubled, 0, "seed {seed}: {all:?}");
+        let found: BTreeSet<u64> = all.iter().flat_map(|ids| ids.keys().copied()).collect();
+        let acknowledged = acknowledged.lock().unwrap();
+        assert!(
+            acknowledged.is_subset(&found),
+            "seed {seed}: {:?}",
+            acknowledged.difference(&found)
+        );
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_leaves_memory_and_log_as_they_are() {
+    let files = TestFiles::new();
+    let store = open(&files, by_hand());
+    for id in 0..30 {
+        assert!(accept_any(&store, id));
+    }
+    let before = found(&store);
+    for _ in 0..3 {
+        files.inject(basics::files::Fault::FailedSync);
+    }
+    assert!(store.flush().is_err());
+    assert_eq!(found(&store), before);
+    store.flush().unwrap();
+    assert_eq!(found(&store), before);
+}
