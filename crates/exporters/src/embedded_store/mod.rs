@@ -13,7 +13,6 @@ mod measure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use basics::files::RealFiles;
