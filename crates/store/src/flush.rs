@@ -73,6 +73,8 @@ pub(crate) struct Flusher {
     options: FlushOptions,
     consumer: Consumer,
     last: Mutex<Last>,
+    /// What lies before it in the log was there at the start.
+    replay_end: Position,
     failures: AtomicU64,
     stopping: Mutex<bool>,
     stopped: Condvar,
@@ -95,6 +97,7 @@ impl Flusher {
     ) -> Result<Flusher> {
         let consumer = log.consumer(CONSUMER, Start::Oldest)?;
         let again = Again::of(&log, &storage);
+        let replay_end = log.end();
         let last = Mutex::new(Last { at: clock.now(), log_end: consumer.position().0 });
         let failures = AtomicU64::new(0);
         let (stopping, stopped) = (Mutex::new(false), Condvar::new());
@@ -109,6 +112,7 @@ impl Flusher {
             options,
             consumer,
             last,
+            replay_end,
             failures,
             stopping,
             stopped,
@@ -130,7 +134,9 @@ impl Flusher {
         let passed = kept_from.into_iter().min().unwrap_or_default();
         self.consumer.commit(Position(passed))?;
         *last = Last { at, log_end };
-        self.again.forget();
+        if settled >= self.replay_end {
+            self.again.forget();
+        }
         match failed {
             None => Ok(()),
             Some(error) => {
@@ -215,9 +221,11 @@ impl Flusher {
     }
 }
 
-/// Makes a block and the position it covers take effect.
+/// Makes a block and the position it covers take effect. While the log is read again, what is on its
+/// way lies before what blocks cover already.
 fn commit(catalog: &Catalog, block: Option<BlockInfo>, settled: Position) -> Result<()> {
-    catalog.commit(block.into_iter().collect(), &[], Some(settled.0))
+    let covered = settled.0.max(catalog.log_offset());
+    catalog.commit(block.into_iter().collect(), &[], Some(covered))
 }
 
 /// Starts the thread that flushes when it is time.

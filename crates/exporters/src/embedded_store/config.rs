@@ -295,6 +295,9 @@ impl S3 {
 #[cfg(feature = "s3")]
 const S3_CACHE_BYTES: u64 = 64 << 20;
 
+/// How long memory may fill before someone looks.
+const LOOK_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Memory for rows that is bounded by flushing, times what the largest requests may bring on top.
 const ROWS_ROOM: u64 = 16;
 
@@ -370,7 +373,7 @@ impl Config {
                 // Half of what memory may hold: the other half comes while blocks are written.
                 rows_bytes: self.limits.recent_bytes.0 / 2,
                 samples: self.limits.samples / 2,
-                ..FlushOptions::default()
+                look: Some(self.blocks.flush_interval.get().min(LOOK_MAX)),
             },
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `kill -9` while data comes in: whatever was acknowledged is there afterwards, once.
+//! `kill -9` while data comes in and memory is written to blocks: whatever was acknowledged is there
+//! afterwards, once.
 //!
 //! `FOREGLOW_CRASH_ROUNDS` sets the number of kills (5 here, 50 and more in `make soak`).
 
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use basics::Random;
 
-use crate::process::{DEADLINE, Foreglow, post, wait_for};
+use crate::process::{DEADLINE, Foreglow, get, post, wait_for};
 
 const ROUNDS_DEFAULT: u64 = 5;
 const WRITERS: u64 = 3;
@@ -38,9 +39,39 @@ fn send(port: u16, writer: u64, n: u64, time_ms: u64) -> bool {
     post(port, "/v1/metrics", &headers, body.as_bytes()).is_some_and(|a| a.status == 200)
 }
 
-/// How often each value of each writer is stored.
+/// One log record that says who wrote it and its number; true if it was acknowledged.
+fn log(port: u16, writer: u64, n: u64, time_ms: u64) -> bool {
+    let body = format!(
+        r#"{{"resourceLogs":[{{"resource":{{}},"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{time_ms}000000","body":{{"stringValue":"{writer} {n}"}}}}]}}]}}]}}"#
+    );
+    let headers = [("Content-Type", "application/json")];
+    post(port, "/v1/logs", &headers, body.as_bytes()).is_some_and(|a| a.status == 200)
+}
+
+/// Blocks are written as often as it goes.
+fn start(folder: &std::path::Path) -> Foreglow {
+    let often = "--set=exporters.embedded_store.blocks.flush_interval=50ms";
+    let mut server = Foreglow::launch(folder, &[often]);
+    server.wait_until_ready();
+    server
+}
+
+/// How often each number of each writer is stored; logs stand under [`WRITERS`] and more.
 fn stored(server: &Foreglow) -> BTreeMap<(u64, u64), u64> {
     let mut found = BTreeMap::new();
+    let mut path = "/api/fg/v1/logs?limit=1000".to_owned();
+    loop {
+        let page = get(server.page, &path).expect("an answer");
+        let page: serde_json::Value = serde_json::from_str(&page.body).expect("JSON");
+        for record in page["logs"].as_array().expect("records") {
+            let text = record["body"].as_str().expect("text");
+            let Some((writer, n)) = text.split_once(' ') else { continue };
+            let (Ok(writer), Ok(n)) = (writer.parse::<u64>(), n.parse()) else { continue };
+            *found.entry((WRITERS + writer, n)).or_default() += 1;
+        }
+        let Some(cursor) = page["cursor"].as_str() else { break };
+        path = format!("/api/fg/v1/logs?limit=1000&cursor={cursor}");
+    }
     let result = server.query("acked[6h]");
     for series in result.as_array().expect("a matrix") {
         let writer = series["metric"]["writer"].as_str().expect("label").parse().expect("number");
@@ -59,7 +90,7 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
     let acked: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
     let next = Arc::new(AtomicU64::new(0));
     for round in 0..rounds() {
-        let server = Foreglow::start(folder.path());
+        let server = start(folder.path());
         let before = acked.lock().expect("no panic").clone();
         check(&server, &before, round);
         let stop = Arc::new(AtomicBool::new(false));
@@ -74,6 +105,9 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
                         time_ms = later_than(time_ms);
                         if send(port, writer, n, time_ms) {
                             acked.lock().expect("no panic").push((writer, n));
+                        }
+                        if log(port, writer, n, time_ms) {
+                            acked.lock().expect("no panic").push((WRITERS + writer, n));
                         }
                     }
                 })
@@ -91,10 +125,10 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
             writer.join().expect("writer");
         }
     }
-    let server = Foreglow::start(folder.path());
+    let server = start(folder.path());
     let acked = acked.lock().expect("no panic").clone();
     check(&server, &acked, rounds());
-    println!("{} kills, {} acknowledged points, all there", rounds(), acked.len());
+    println!("{} kills, {} acknowledged points and records, all there", rounds(), acked.len());
 }
 
 /// What was acknowledged is in the log; after a restart it comes back through the pipeline's stages,

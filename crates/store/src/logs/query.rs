@@ -185,22 +185,24 @@ impl<'q> Newest<'q> {
         order
     }
 
-    /// True when records of these times may be among the first.
-    pub(super) fn wants(&self, (tmin, tmax): (u64, u64)) -> bool {
+    /// True when records of these times may be among the first. Those that are passed over may be on
+    /// the next page.
+    pub(super) fn wants(&mut self, (tmin, tmax): (u64, u64)) -> bool {
         let query = self.query;
-        if tmin > query.end || tmax < query.start || query.limit == 0 {
-            return false;
-        }
-        let is_full = self.found.len() >= query.limit;
-        if query.forward {
-            query.after.is_none_or(|after| tmax >= after.time)
-                && !(is_full
-                    && self.found.last_key_value().is_some_and(|(last, _)| tmin > last.time))
-        } else {
-            query.after.is_none_or(|after| tmin <= after.time)
-                && !(is_full
-                    && self.found.first_key_value().is_some_and(|(last, _)| tmax < last.time))
-        }
+        let is_asked = tmin <= query.end
+            && tmax >= query.start
+            && query.limit > 0
+            && query.after.is_none_or(|after| match query.forward {
+                true => tmax >= after.time,
+                false => tmin <= after.time,
+            });
+        let is_behind = self.found.len() >= query.limit
+            && match query.forward {
+                true => self.found.last_key_value().is_some_and(|(last, _)| tmin > last.time),
+                false => self.found.first_key_value().is_some_and(|(last, _)| tmax < last.time),
+            };
+        self.is_cut |= is_asked && is_behind;
+        is_asked && !is_behind
     }
 
     /// What comes now is of blocks.

@@ -124,3 +124,19 @@ fn what_comes_is_followed_from_a_number_on() {
     assert_eq!(numbers(&second), [4]);
     assert!(logs.follow(&query, next).0.is_empty());
 }
+
+#[test]
+fn a_page_that_ends_with_a_chunk_tells_of_the_chunks_behind_it() {
+    let logs = Logs::new(Limits::default());
+    for time in 1..=5000 {
+        let mut w = Writer::new();
+        w.resource(|r| r.str("service.name", "many"));
+        w.log(&Log { time, body: "again".into(), ..Log::default() }, |_| ());
+        logs.push(&w.finish(), 8);
+    }
+    let newest_chunk = 5000 % 4096;
+    let query = LogQuery { limit: newest_chunk, ..LogQuery::default() };
+    let page = logs.search(&query).expect("found");
+    assert_eq!(page.records.len(), newest_chunk);
+    assert!(page.next.is_some());
+}

@@ -89,11 +89,15 @@ fn a_reader_sees_what_writers_of_the_same_bucket_write_and_merge() {
 fn the_thread_ends_when_it_is_told() {
     let objects = Memory::new();
     let interval = Some(Duration::from_millis(1));
-    let options = StorageOptions { interval, ..options(&objects, false) };
     let clock = Clock::manual(100 * 3600 * 1_000_000_000);
+    {
+        // Both before the thread looks: a late one would wait for two hours.
+        let storage = open(options(&objects, false), "a", &clock);
+        flush(&storage, 0);
+        flush(&storage, 1);
+    }
+    let options = StorageOptions { interval, ..options(&objects, false) };
     let storage = open(options, "a", &clock);
-    flush(&storage, 0);
-    flush(&storage, 1);
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     let is_merged = || storage.catalog(Signal::Metrics).live().iter().all(|b| b.level == 2);
     while !is_merged() && std::time::Instant::now() < deadline {

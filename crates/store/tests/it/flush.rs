@@ -112,6 +112,37 @@ fn a_record_on_its_way_is_read_again_after_a_crash_and_taken_once() {
 }
 
 #[test]
+fn a_flush_while_the_log_is_read_again_covers_no_less_and_doubles_nothing() {
+    let files = TestFiles::new();
+    let store = open(&files, by_hand());
+    for id in 0..30 {
+        assert!(accept_any(&store, id));
+    }
+    // A stage holds what came first, so that all of it is read again.
+    let slow = log(1001);
+    let (_, on_its_way) = store.log().append_held(&record(&slow)).unwrap();
+    for id in 30..60 {
+        assert!(accept_any(&store, id));
+    }
+    store.flush().unwrap();
+    let covered = store.flushed(Signal::Logs);
+    drop(on_its_way);
+    drop(store);
+    let store = open(&files, by_hand());
+    let replaying = store.log().hold(Position::default(), NOW);
+    for _ in 0..2 {
+        store.flush().unwrap();
+        assert_eq!(store.flushed(Signal::Logs), covered);
+    }
+    replay(&store);
+    drop(replaying);
+    store.flush().unwrap();
+    let all = found(&store);
+    assert!(all.iter().flatten().all(|(_, times)| *times == 1), "{all:?}");
+    assert_eq!(all.iter().map(BTreeMap::len).sum::<usize>(), 61);
+}
+
+#[test]
 fn crashes_during_flushes_lose_nothing_acknowledged_and_double_nothing() {
     for seed in 0..12 {
         let mut random = Random::seeded(seed);
