@@ -9,6 +9,19 @@
 use std::fmt;
 use std::time::Duration;
 
+/// A message as `grpc-message` may carry it: printable ASCII; the rest, and `%`, is percent-encoded
+/// UTF-8.
+pub fn grpc_message(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(byte as char),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
 /// What the caller should do about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -48,6 +48,20 @@ impl Signal {
     pub fn from_name(name: &str) -> Option<Signal> {
         Signal::ALL.into_iter().find(|s| s.name() == name)
     }
+
+    /// Its number in records on disk, 1 to 3: never to be changed.
+    pub fn number(self) -> u8 {
+        match self {
+            Signal::Traces => 1,
+            Signal::Metrics => 2,
+            Signal::Logs => 3,
+        }
+    }
+
+    /// The signal of that number.
+    pub fn from_number(number: u8) -> Option<Signal> {
+        Signal::ALL.into_iter().find(|s| s.number() == number)
+    }
 }
 
 impl std::fmt::Display for Signal {

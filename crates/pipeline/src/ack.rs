@@ -263,14 +263,11 @@ impl Acks {
         });
     }
 
-    /// The first and the last record of the log that this data comes from; none before it is in a
-    /// log, and behind the exporters without one.
-    pub fn records(&self) -> Option<(Position, Position)> {
-        let positions = self.tokens.iter().filter_map(|(token, _)| token.held.as_ref());
-        positions.map(Hold::position).fold(None, |range, position| match range {
-            None => Some((position, position)),
-            Some((first, last)) => Some((position.min(first), position.max(last))),
-        })
+    /// The last record of the log that this data comes from; none before it is in a log, and behind
+    /// the exporters without one.
+    pub fn last_record(&self) -> Option<Position> {
+        let held = self.tokens.iter().filter_map(|(token, _)| token.held.as_ref());
+        held.map(Hold::position).max()
     }
 
     /// The verdict of this holder.

@@ -80,7 +80,7 @@ async fn overview(State(api): State<Api>) -> Result<Response<Body>, Failure> {
         uptime_seconds: api.clock.now().saturating_sub(api.started) as f64 / 1e9,
         ready: api.is_ready(),
         stored: store.is_some(),
-        series: store.as_ref().map_or(0, |s| s.head().stats().series),
+        series: store.as_ref().map_or(0, |s| s.head().series_count() as u64),
         pipelines: pipelines.collect(),
         services: services.collect(),
     };

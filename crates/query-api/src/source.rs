@@ -152,7 +152,7 @@ impl Index {
 
     /// Series held.
     pub fn series_count(&self) -> u64 {
-        self.0.head().stats().series
+        self.0.head().series_count() as u64
     }
 }
 

@@ -53,7 +53,7 @@ mod syncer;
 
 pub use commit::Ticket;
 pub use consumer::{Consumer, Start};
-pub use hold::{Hold, Settled};
+pub use hold::Hold;
 pub use log::{Dropped, Log};
 pub use options::{Durability, Full, Options};
 pub use reader::Reader;

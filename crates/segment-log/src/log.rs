@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use crate::commit::{Commit, Ticket};
 use crate::consumer::{self, Consumer, Start};
 use crate::cursor::{Cursor, Step};
-use crate::hold::{Held, Hold, Settled};
+use crate::hold::{Held, Hold};
 use crate::home::{Home, io_error};
 use crate::options::{Durability, Full, Options};
 use crate::reader::Reader;
@@ -128,24 +128,19 @@ impl Log {
     /// # Errors
     /// As [`Log::append`].
     pub fn append_held(&self, record: &Record<'_>) -> Result<(Ticket, Hold)> {
-        self.shared.append_as(record, |position| self.shared.held.hold(position, record.received))
+        self.shared.append_as(record, |position| self.shared.held.hold(position))
     }
 
     /// The record at `position` is on its way again, after a restart.
-    pub fn hold(&self, position: Position, received: UnixNano) -> Hold {
-        self.shared.held.hold(position.0, received)
+    pub fn hold(&self, position: Position) -> Hold {
+        self.shared.held.hold(position.0)
     }
 
     /// Up to where no record is on its way any more.
-    pub fn settled(&self) -> Settled {
+    pub fn settled(&self) -> Position {
         // Read first: what is appended meanwhile lies behind it.
         let end = self.end();
-        match self.shared.held.oldest() {
-            None => Settled { position: end, received: None },
-            Some((position, received)) => {
-                Settled { position: end.min(Position(position)), received: Some(received) }
-            }
-        }
+        self.shared.held.oldest().map_or(end, |oldest| end.min(oldest))
     }
 
     /// Reads from `from` on; [`Position::default`] is before the oldest record.

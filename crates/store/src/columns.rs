@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use basics::labels::Labels;
+use chunk_codec::HistogramRef;
 use otlp_series::NativeHistogram;
 
 use crate::head::FamilyInfo;
@@ -48,5 +49,32 @@ impl SeriesColumns {
     /// True when there is no sample of any kind.
     pub fn is_empty(&self) -> bool {
         self.times.is_empty() && self.histograms.is_empty()
+    }
+}
+
+/// A histogram as the codec packs it.
+pub(crate) fn packable(histogram: &NativeHistogram) -> HistogramRef<'_> {
+    HistogramRef {
+        schema: histogram.schema,
+        zero_threshold: histogram.zero_threshold,
+        zero_count: histogram.zero_count,
+        count: histogram.count,
+        sum: histogram.sum,
+        bounds: &[],
+        positive: &histogram.positive,
+        negative: &histogram.negative,
+    }
+}
+
+/// A histogram as the codec gives it back.
+pub(crate) fn unpacked(histogram: chunk_codec::Histogram) -> NativeHistogram {
+    NativeHistogram {
+        schema: histogram.schema,
+        zero_threshold: histogram.zero_threshold,
+        zero_count: histogram.zero_count,
+        count: histogram.count,
+        sum: histogram.sum,
+        positive: histogram.positive,
+        negative: histogram.negative,
     }
 }

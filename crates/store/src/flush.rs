@@ -126,24 +126,21 @@ impl Flusher {
     pub fn flush(&self) -> Result<()> {
         let mut last = self.last.lock();
         let (at, log_end) = (self.clock.now(), self.log.end().0);
-        let settled = self.log.settled().position;
+        let settled = self.log.settled();
         let written = [self.metrics(settled), self.spans(settled), self.records(settled)];
         let failed = written.into_iter().find_map(Result::err);
-        let catalogs = [Signal::Metrics, Signal::Traces, Signal::Logs];
-        let kept_from = catalogs.map(|signal| self.storage.catalog(signal).log_kept_from());
+        let kept_from = Signal::ALL.map(|signal| self.storage.catalog(signal).log_kept_from());
         let passed = kept_from.into_iter().min().unwrap_or_default();
-        self.consumer.commit(Position(passed))?;
+        let failed = failed.or(self.consumer.commit(Position(passed)).err());
+        if let Some(error) = failed {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            return Err(error);
+        }
         *last = Last { at, log_end };
         if settled >= self.replay_end {
             self.again.forget();
         }
-        match failed {
-            None => Ok(()),
-            Some(error) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                Err(error)
-            }
-        }
+        Ok(())
     }
 
     /// Flushes that failed since the start.
@@ -211,12 +208,19 @@ impl Flusher {
         self.stopped.notify_all();
     }
 
-    /// Waits for `time` or the end; true at the end.
+    /// Waits for `time`, for memory to be crowded, or for the end; true at the end.
     fn is_stopped_within(&self, time: Duration) -> bool {
         let mut stopping = self.stopping.lock();
         if !*stopping {
             self.stopped.wait_for(&mut stopping, time);
         }
+        *stopping
+    }
+
+    /// Waits for `time` or the end, however crowded memory is; true at the end.
+    fn is_stopped_after(&self, time: Duration) -> bool {
+        let mut stopping = self.stopping.lock();
+        self.stopped.wait_while_for(&mut stopping, |stopping| !*stopping, time);
         *stopping
     }
 }
@@ -233,15 +237,15 @@ pub(crate) fn start(flusher: &Arc<Flusher>) -> Option<std::thread::JoinHandle<()
     let look = flusher.options.look?;
     let flusher = flusher.clone();
     let work = move || {
-        let mut pause = look;
-        while !flusher.is_stopped_within(pause) {
-            pause = look;
+        while !flusher.is_stopped_within(look) {
             if flusher.is_due()
                 && let Err(error) = flusher.flush()
             {
-                // Not at once again: the disk is full or the bucket is away.
-                pause = look * 10;
                 tracing::warn!(%error, "memory stays in the log: blocks cannot be written now");
+                // Not at once again: the disk is full or the bucket is away.
+                if flusher.is_stopped_after(look * 10) {
+                    break;
+                }
             }
         }
     };

@@ -69,21 +69,6 @@ pub struct StoreOptions {
     pub flush: FlushOptions,
 }
 
-/// A snapshot of everything counted.
-#[derive(Clone, Debug, Default)]
-pub struct StoreStats {
-    /// The log.
-    pub log: segment_log::Stats,
-    /// The metrics head.
-    pub head: HeadStats,
-    /// Spans in memory.
-    pub traces: rows::Stats,
-    /// Log records in memory.
-    pub logs: rows::Stats,
-    /// Times at which memory could not be written to blocks.
-    pub flush_failures: u64,
-}
-
 /// One directory and what is in memory of it.
 pub struct Store {
     log: Arc<Log>,
@@ -111,11 +96,19 @@ impl Store {
     ) -> Result<Store> {
         let StoreOptions { log, head, rows, storage, flush } = options;
         // What is not in blocks is in the log alone: it is never dropped for its size or age. Of the
-        // rest as much stays as a restart may read, for the models that see it again.
-        let log = segment_log::Options { full: Full::Refuse, passed_bytes: flush.log_bytes, ..log };
+        // rest as much stays as a restart may read, for the models that see it again. Where no blocks
+        // are written the log is all there is, a ring.
+        let full = if storage.query_only { Full::Ring } else { Full::Refuse };
+        let log = segment_log::Options { full, passed_bytes: flush.log_bytes, ..log };
         let log = Arc::new(Log::open(&dir.join("log"), log, files.clone(), clock.clone())?);
         let storage = Arc::new(Storage::open(dir, storage, log.writer_id(), files, clock.clone())?);
         let head = Arc::new(Head::new(head));
+        let pruned = Arc::downgrade(&head);
+        log.on_drop(move |dropped| {
+            if let Some(head) = pruned.upgrade().filter(|_| dropped.oldest_received > 0) {
+                prune(head, (dropped.oldest_received / 1_000_000) as i64);
+            }
+        });
         let (traces, logs) = (Arc::new(Traces::new(rows)), Arc::new(Logs::new(rows)));
         traces.attach(storage.catalog(Signal::Traces).clone());
         logs.attach(storage.catalog(Signal::Logs).clone());
@@ -191,13 +184,8 @@ impl Store {
     /// # Errors
     /// As [`Log::append`].
     pub fn put(&self, payload: &Payload, received: UnixNano) -> Result<(IngestReport, Ticket)> {
-        let signal = match payload.signal() {
-            Signal::Traces => 1,
-            Signal::Metrics => remote_write::METRICS,
-            Signal::Logs => 3,
-        };
         let record = Record {
-            signal,
+            signal: payload.signal().number(),
             entry: remote_write::BEHIND_ALL,
             encoding: 0,
             tenant: "",
@@ -250,15 +238,9 @@ impl Store {
         self.services.list()
     }
 
-    /// Counters and sizes for metrics.
-    pub fn stats(&self) -> StoreStats {
-        StoreStats {
-            log: self.log.stats(),
-            head: self.head.stats(),
-            traces: self.traces.stats(),
-            logs: self.logs.stats(),
-            flush_failures: self.flusher.as_ref().map_or(0, |flusher| flusher.failures()),
-        }
+    /// Times memory could not be written to blocks.
+    pub fn flush_failures(&self) -> u64 {
+        self.flusher.as_ref().map_or(0, |flusher| flusher.failures())
     }
 
     /// Syncs and closes the log, ends what looks after the blocks; memory and blocks stay readable.
@@ -280,6 +262,17 @@ impl Store {
         {
             tracing::error!("the thread that writes blocks had panicked");
         }
+    }
+}
+
+/// Prunes on a thread of its own: the log calls from the one that commits, and pruning walks all
+/// series. Once a segment, so a thread costs nothing. Without one the next segment does it.
+fn prune(head: Arc<Head>, before_ms: i64) {
+    let pruning = move || {
+        head.prune_before(before_ms);
+    };
+    if let Err(error) = std::thread::Builder::new().name("store-prune".to_owned()).spawn(pruning) {
+        tracing::warn!(%error, "no thread to prune the store, left to the next time");
     }
 }
 

@@ -30,8 +30,7 @@ impl Store {
         series_max: usize,
     ) -> Result<Opened> {
         let newest = self.head().select(matchers, start_ms, end_ms, series_max)?;
-        let replaced = self.head().replace_old_names(matchers);
-        let matchers = replaced.as_deref().unwrap_or(matchers);
+        let matchers = &*self.head().today(matchers);
         self.storage().metrics().open(matchers, start_ms, end_ms, series_max, newest)
     }
 
@@ -47,8 +46,7 @@ impl Store {
     ) -> Result<BTreeSet<Labels>> {
         let mut found: BTreeSet<Labels> =
             self.head().series(matchers, start_ms, end_ms).into_iter().collect();
-        let replaced = self.head().replace_old_names(matchers);
-        let matchers = replaced.as_deref().unwrap_or(matchers);
+        let matchers = &*self.head().today(matchers);
         found.extend(self.storage().metrics().series(matchers, start_ms, end_ms)?);
         Ok(found)
     }
@@ -70,8 +68,7 @@ impl Store {
             let series = head.series(matchers, start_ms, end_ms);
             series.iter().flat_map(|labels| labels.pairs()).map(|(name, _)| name.clone()).collect()
         };
-        let replaced = head.replace_old_names(matchers);
-        let matchers = replaced.as_deref().unwrap_or(matchers);
+        let matchers = &*self.head().today(matchers);
         found.extend(self.storage().metrics().label_names(matchers, start_ms, end_ms)?);
         Ok(found)
     }
@@ -95,8 +92,7 @@ impl Store {
             let pairs = series.iter().flat_map(|labels| labels.pairs());
             pairs.filter(|(known, _)| **known == *name).map(|(_, value)| value.clone()).collect()
         };
-        let replaced = head.replace_old_names(matchers);
-        let matchers = replaced.as_deref().unwrap_or(matchers);
+        let matchers = &*self.head().today(matchers);
         found.extend(self.storage().metrics().label_values(name, matchers, start_ms, end_ms)?);
         Ok(found)
     }

@@ -155,7 +155,7 @@ impl Durable {
         let parties = batch.acks.take_parties();
         let (encoding, body) = body_of(&batch);
         let record = Record {
-            signal: signal_number(self.signal),
+            signal: self.signal.number(),
             entry: 0,
             encoding,
             tenant: &batch.meta.tenant,
@@ -256,7 +256,7 @@ impl Durable {
             }
             _ => return None,
         };
-        if stored.signal != signal_number(self.signal) {
+        if stored.signal != self.signal.number() {
             return None;
         }
         let payload = Payload::admit(self.signal, body).ok()?;
@@ -312,12 +312,4 @@ fn body_of(batch: &Batch) -> (u8, Bytes) {
     let mut out = Kept { headers: headers.collect() }.encode_length_delimited_to_vec();
     out.extend_from_slice(body);
     (1, out.into())
-}
-
-fn signal_number(signal: Signal) -> u8 {
-    match signal {
-        Signal::Traces => 1,
-        Signal::Metrics => 2,
-        Signal::Logs => 3,
-    }
 }

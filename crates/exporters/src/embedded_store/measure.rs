@@ -20,7 +20,7 @@ const GAUGES: [(&str, &str, Read); 5] = [
 
 const COUNTERS: [(&str, &str, Read); 8] = [
     ("foreglow_store_flush_failures_total", "Times memory could not be written to blocks.", |s| {
-        s.stats().flush_failures as f64
+        s.flush_failures() as f64
     }),
     ("foreglow_store_log_appended_records_total", "Records appended to the log.", |s| {
         s.log().stats().records_appended as f64

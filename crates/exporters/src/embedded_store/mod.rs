@@ -160,8 +160,8 @@ impl Exporter for EmbeddedStore {
             tokio::time::sleep(CROWDED_PAUSE).await;
         }
         let (payload, received) = (&batch.payload, batch.meta.received);
-        let report = match batch.acks.records().filter(|_| batch.meta.replay) {
-            Some((_, last)) => store.ingest_again(payload, received, last),
+        let report = match batch.meta.replay.then(|| batch.acks.last_record()).flatten() {
+            Some(last) => store.ingest_again(payload, received, last),
             None => store.ingest(payload, received),
         };
         let delivered = self.count(batch.signal(), &report);

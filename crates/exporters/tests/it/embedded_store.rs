@@ -32,8 +32,8 @@ async fn all_signals_share_one_store_and_its_log() {
     for (_, exporter) in &all {
         assert!(Arc::ptr_eq(&exporter.log().expect("durable"), store.log()));
     }
-    assert_eq!(store.stats().head.total.points, 10);
-    assert!(store.stats().head.series >= 10);
+    assert_eq!(store.head().stats().total.points, 10);
+    assert!(store.head().stats().series >= 10);
     for (_, exporter) in &all {
         exporter.stop().await.expect("stops");
     }

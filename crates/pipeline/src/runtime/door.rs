@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use basics::{Error, Kind, Result};
-use otlp_wire::Signal;
 use segment_log::{Hold, Log, Record, Ticket};
 use tokio::sync::oneshot;
 
@@ -95,7 +94,7 @@ pub(crate) fn in_flight(chain: &Chain, batch: &Batch) -> Arc<Token> {
 fn append(log: &Log, chain: &Chain, batch: &Batch, entry: u8) -> Result<(Ticket, Hold)> {
     let answered = asked::body(&chain.asked, &batch.meta, batch.payload.bytes());
     log.append_held(&Record {
-        signal: signal_number(batch.signal()),
+        signal: batch.signal().number(),
         entry,
         encoding: if answered.is_some() { asked::ANSWERED } else { asked::PLAIN },
         tenant: &batch.meta.tenant,
@@ -103,25 +102,6 @@ fn append(log: &Log, chain: &Chain, batch: &Batch, entry: u8) -> Result<(Ticket,
         received: batch.meta.received,
         body: answered.as_deref().unwrap_or(batch.payload.bytes()),
     })
-}
-
-/// The number of a signal in a log record.
-pub(crate) fn signal_number(signal: Signal) -> u8 {
-    match signal {
-        Signal::Traces => 1,
-        Signal::Metrics => 2,
-        Signal::Logs => 3,
-    }
-}
-
-/// The signal of a log record.
-pub(crate) fn signal_of(number: u8) -> Option<Signal> {
-    match number {
-        1 => Some(Signal::Traces),
-        2 => Some(Signal::Metrics),
-        3 => Some(Signal::Logs),
-        _ => None,
-    }
 }
 
 /// The door of one pipeline.

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use basics::Clock;
-use otlp_wire::Payload;
+use otlp_wire::{Payload, Signal};
 use segment_log::{Log, Position, Stored};
 use tokio::sync::{mpsc, oneshot};
 
 use super::asked;
 use super::chain::Chain;
-use super::door::{in_flight, signal_of};
+use super::door::in_flight;
 use crate::ack::Token;
 use crate::batch::{Batch, Meta};
 use crate::telemetry::{Counter, Telemetry};
@@ -65,7 +65,7 @@ pub(crate) async fn replay(
     let started = clock.monotonic();
     tracing::info!(bytes = end.0.saturating_sub(log.oldest().0), "replaying the log");
     // Nothing counts as settled before it has been given out.
-    let all = log.hold(log.oldest(), clock.now());
+    let all = log.hold(log.oldest());
     let mut records = read(log.clone(), end);
     // Runs when the last holder of the last batch has settled, stages' queues included.
     let (settled, all_settled) = oneshot::channel();
@@ -89,7 +89,7 @@ pub(crate) async fn replay(
             Some((chain, mut batch)) => {
                 tally.items.add(batch.items());
                 batch.acks.add(last.clone());
-                batch.acks.add(Token::of_record(log.hold(record.position, record.received)));
+                batch.acks.add(Token::of_record(log.hold(record.position)));
                 enter(&chain, batch, &record).await;
             }
             None => tally.skipped.inc(),
@@ -125,7 +125,7 @@ fn read(log: Arc<Log>, end: Position) -> mpsc::Receiver<Stored> {
 
 /// True when all that the record became lies elsewhere already, with every exporter of the log.
 fn is_kept(record: &Stored, chains: &[Arc<Chain>]) -> bool {
-    let Some(signal) = signal_of(record.signal) else { return false };
+    let Some(signal) = Signal::from_number(record.signal) else { return false };
     let edges = chains.iter().filter(|chain| chain.signal == signal).flat_map(|c| &c.fanout.edges);
     let mut keepers = edges.filter(|edge| edge.durable.get().is_some()).peekable();
     keepers.peek().is_some() && keepers.all(|edge| record.position < edge.exporter.replay_from())
@@ -133,13 +133,13 @@ fn is_kept(record: &Stored, chains: &[Arc<Chain>]) -> bool {
 
 /// Gives a record that came past the pipelines to the exporter whose back end wrote it.
 fn foreign(record: &Stored, chains: &[Arc<Chain>]) -> Option<u64> {
-    let signal = signal_of(record.signal)?;
+    let signal = Signal::from_number(record.signal)?;
     let edges = chains.iter().filter(|chain| chain.signal == signal).flat_map(|c| &c.fanout.edges);
     edges.filter(|edge| edge.durable.get().is_some()).find_map(|edge| edge.exporter.replay(record))
 }
 
 fn batch_of(record: &Stored, chains: &[Arc<Chain>]) -> Option<(Arc<Chain>, Batch)> {
-    let signal = signal_of(record.signal)?;
+    let signal = Signal::from_number(record.signal)?;
     let chain = chains
         .iter()
         .find(|chain| *chain.pipeline == *record.pipeline)

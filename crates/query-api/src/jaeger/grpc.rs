@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use axum::routing::post;
+use basics::error::grpc_message;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use otlp_wire::Payload;
@@ -381,7 +382,8 @@ fn failure(status: &Status) -> Response<Body> {
     let mut response = grpc(Body::empty());
     let headers = response.headers_mut();
     headers.insert("grpc-status", HeaderValue::from(status.code));
-    headers.insert("grpc-message", percent_encoded(&status.message));
+    let message = HeaderValue::from_str(&grpc_message(&status.message));
+    headers.insert("grpc-message", message.unwrap_or(HeaderValue::from_static("error")));
     response
 }
 
@@ -390,16 +392,4 @@ fn grpc(body: Body) -> Response<Body> {
     let value = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(header::CONTENT_TYPE, value);
     response
-}
-
-/// `grpc-message` may hold printable ASCII; the rest, and `%`, is percent-encoded UTF-8.
-fn percent_encoded(message: &str) -> HeaderValue {
-    let mut out = String::with_capacity(message.len());
-    for byte in message.bytes() {
-        match byte {
-            b' '..=b'~' if byte != b'%' => out.push(byte as char),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    HeaderValue::from_str(&out).unwrap_or(HeaderValue::from_static("error"))
 }

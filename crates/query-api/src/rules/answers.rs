@@ -16,21 +16,6 @@ use crate::params::Params;
 
 type Answer = Result<Response<Body>, Failure>;
 
-/// The path of a page with a query's table.
-pub(super) fn link(query: &str) -> String {
-    let mut out = String::from("/graph?g0.expr=");
-    for byte in query.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(byte.into())
-            }
-            b' ' => out.push('+'),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out + "&g0.tab=1"
-}
-
 /// `/api/v1/alerts`.
 pub async fn alerts((State(api), _): (State<Api>, Request<Body>)) -> Answer {
     let groups = Board::of(&api.host).groups();

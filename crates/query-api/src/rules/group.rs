@@ -12,11 +12,11 @@ use promql::{Context, Engine, Hints, Limits, QueryValue, Sample, Select, SeriesS
 use store::Store;
 use store::remote_write::{Encoder, Version};
 
+use super::Settings;
 use super::alert::{Alert, Alerts, Notice, State};
 use super::board::{ShownGroup, ShownRule};
 use super::file::{AlertRule, Group, Rule};
-use super::template::{Value, World, sample};
-use super::{Settings, answers};
+use super::template::{self, Value, World, sample};
 use crate::source::Source;
 
 /// Evaluations before alerts are restored: what they depend on has been scraped and recorded then.
@@ -115,7 +115,7 @@ impl Running {
                 }
             };
             if rule.alert.is_some() && state.error.is_none() {
-                let url = format!("{}{}", settings.external_url, answers::link(&rule.query));
+                let url = format!("{}{}", settings.external_url, template::table_link(&rule.query));
                 notices.extend(state.alerts.notices(now_ms, settings.resend_delay, interval, &url));
             }
             state.seconds = rule_begun.elapsed().as_secs_f64();

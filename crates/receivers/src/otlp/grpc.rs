@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use base64::Engine;
+use basics::error::grpc_message;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -207,7 +208,8 @@ fn failure(status: &Status) -> Response<Unary> {
     let mut response = answer(Unary::default());
     let headers = response.headers_mut();
     headers.insert(STATUS, HeaderValue::from(status.code));
-    headers.insert(MESSAGE, percent_encoded(&status.message));
+    let message = HeaderValue::from_str(&grpc_message(&status.message));
+    headers.insert(MESSAGE, message.unwrap_or(HeaderValue::from_static("error")));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip,zstd,snappy,deflate,identity"));
     if status.retry_after.is_some() {
         let details = base64::engine::general_purpose::STANDARD_NO_PAD.encode(status.to_proto());
@@ -229,18 +231,6 @@ fn plain(status: StatusCode) -> Response<Unary> {
     let mut response = Response::new(Unary::default());
     *response.status_mut() = status;
     response
-}
-
-/// `grpc-message` may hold printable ASCII; the rest, and `%`, is percent-encoded UTF-8.
-fn percent_encoded(message: &str) -> HeaderValue {
-    let mut out = String::with_capacity(message.len());
-    for byte in message.bytes() {
-        match byte {
-            b' '..=b'~' if byte != b'%' => out.push(byte as char),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    HeaderValue::from_str(&out).unwrap_or(HeaderValue::from_static("error"))
 }
 
 /// The answer to a unary call: at most one message, then trailers.

@@ -6,6 +6,7 @@
 //! around. A name that some series has is never taken for an old one.
 //! Bound: one entry a metric family.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use basics::labels::{METRIC_NAME, MatchOp, Matcher};
@@ -61,11 +62,11 @@ impl Aliases {
 }
 
 impl Head {
-    /// The matchers with an old metric name replaced by what it stands for; none when there is
-    /// none among them.
-    pub(crate) fn replace_old_names(&self, matchers: &[Matcher]) -> Option<Vec<Matcher>> {
+    /// The matchers with an old metric name replaced by what it stands for today.
+    pub(crate) fn today<'m>(&self, matchers: &'m [Matcher]) -> Cow<'m, [Matcher]> {
         let registry = self.registry.read();
-        self.aliases.read().replace(matchers, |name| registry.has_name(name))
+        let replaced = self.aliases.read().replace(matchers, |name| registry.has_name(name));
+        replaced.map_or(Cow::Borrowed(matchers), Cow::Owned)
     }
 }
 

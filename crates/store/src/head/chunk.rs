@@ -7,6 +7,8 @@ use std::sync::Arc;
 use chunk_codec::HistogramRef;
 use otlp_series::NativeHistogram;
 
+use crate::columns::{packable, unpacked};
+
 /// Most samples of a run: half an hour at 15 s, as in Prometheus; and what a mask has bits for.
 pub(super) const RUN_MAX: usize = 120;
 
@@ -157,7 +159,7 @@ impl HistogramChunk {
     /// for thousands of buckets.
     pub(super) fn pack(histograms: &[(i64, Arc<NativeHistogram>)]) -> HistogramChunk {
         let borrowed: Vec<HistogramRef<'_>> =
-            histograms.iter().map(|(_, histogram)| borrow(histogram)).collect();
+            histograms.iter().map(|(_, histogram)| packable(histogram)).collect();
         let (mut times, mut packed) = (Vec::new(), Vec::new());
         let count = chunk_codec::encode_histograms(&borrowed, &mut packed).max(1);
         let all: Vec<i64> = histograms[..count].iter().map(|(time, _)| *time).collect();
@@ -173,7 +175,7 @@ impl HistogramChunk {
             .and_then(|()| chunk_codec::decode_histograms(&self.packed, &mut histograms));
         debug_assert!(decoded.is_ok());
         let all = times.into_iter().zip(histograms);
-        out.extend(all.map(|(time, histogram)| (time, Arc::new(native(histogram)))));
+        out.extend(all.map(|(time, histogram)| (time, Arc::new(unpacked(histogram)))));
     }
 
     /// The histograms before `cut` and those from there on, as chunks of their own.
@@ -195,30 +197,5 @@ impl HistogramChunk {
 
     pub(super) fn bytes(&self) -> usize {
         size_of::<HistogramChunk>() + self.times.len() + self.packed.len()
-    }
-}
-
-fn borrow(histogram: &NativeHistogram) -> HistogramRef<'_> {
-    HistogramRef {
-        schema: histogram.schema,
-        zero_threshold: histogram.zero_threshold,
-        zero_count: histogram.zero_count,
-        count: histogram.count,
-        sum: histogram.sum,
-        bounds: &[],
-        positive: &histogram.positive,
-        negative: &histogram.negative,
-    }
-}
-
-fn native(histogram: chunk_codec::Histogram) -> NativeHistogram {
-    NativeHistogram {
-        schema: histogram.schema,
-        zero_threshold: histogram.zero_threshold,
-        zero_count: histogram.zero_count,
-        count: histogram.count,
-        sum: histogram.sum,
-        positive: histogram.positive,
-        negative: histogram.negative,
     }
 }

@@ -22,7 +22,7 @@ use super::merge::{Numbers, Parts, Plans, Scratch, Values, corrupt};
 use super::opened::Opened;
 use super::{exemplars, schema};
 use crate::blocks::{BlockInfo, Catalog, Ulid};
-use crate::columns::SeriesColumns;
+use crate::columns::{SeriesColumns, unpacked};
 
 /// Footers, labels and times of blocks in memory at most: the labels of 100,000 series, which is
 /// what a dashboard of a large service asks for again and again.
@@ -516,17 +516,7 @@ pub(super) fn unpack_histograms(
     if histograms.len() != times.len() {
         return Err(Error::corrupt("a chunk does not hold as many histograms as it has times"));
     }
-    let native = histograms.into_iter().map(|histogram| {
-        Arc::new(NativeHistogram {
-            schema: histogram.schema,
-            zero_threshold: histogram.zero_threshold,
-            zero_count: histogram.zero_count,
-            count: histogram.count,
-            sum: histogram.sum,
-            positive: histogram.positive,
-            negative: histogram.negative,
-        })
-    });
+    let native = histograms.into_iter().map(|histogram| Arc::new(unpacked(histogram)));
     Ok(times.iter().copied().zip(native).collect())
 }
 

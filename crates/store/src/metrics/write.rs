@@ -8,7 +8,7 @@ use basics::Result;
 use basics::labels::{Labels, METRIC_NAME};
 use chunk_codec::{HistogramRef, Stats};
 use hashbrown::HashMap;
-use otlp_series::{MetricKind, NativeHistogram};
+use otlp_series::MetricKind;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
 use parquet::file::writer::SerializedRowGroupWriter;
 
@@ -16,7 +16,7 @@ use super::schema::{self, Footer, GROUP_BYTES_MAX, GROUP_ROWS_MAX};
 use super::{exemplars, order};
 use crate::blocks::container::{FileWriter, Sink, Written};
 use crate::blocks::{BlockInfo, Catalog, Objects, Target};
-use crate::columns::SeriesColumns;
+use crate::columns::{SeriesColumns, packable};
 use crate::head::FamilyInfo;
 
 /// Times that wait for a row group of their own at most: what the writer holds beside its rows.
@@ -176,7 +176,7 @@ pub(super) fn pack(columns: &SeriesColumns, groups: &mut Groups, rows: &mut Vec<
     {
         let times: Vec<i64> = columns.histograms.iter().map(|(time, _)| *time).collect();
         let histograms: Vec<HistogramRef> =
-            columns.histograms.iter().map(|(_, histogram)| as_ref(histogram)).collect();
+            columns.histograms.iter().map(|(_, histogram)| packable(histogram)).collect();
         let mut chunk = Vec::new();
         chunk_codec::encode_histograms(&histograms, &mut chunk);
         let group = groups.of_slice(&times);
@@ -184,19 +184,6 @@ pub(super) fn pack(columns: &SeriesColumns, groups: &mut Groups, rows: &mut Vec<
     }
     if let Some(row) = rows.get_mut(first_row) {
         row.exemplars = found;
-    }
-}
-
-fn as_ref(histogram: &NativeHistogram) -> HistogramRef<'_> {
-    HistogramRef {
-        schema: histogram.schema,
-        zero_threshold: histogram.zero_threshold,
-        zero_count: histogram.zero_count,
-        count: histogram.count,
-        sum: histogram.sum,
-        bounds: &[],
-        positive: &histogram.positive,
-        negative: &histogram.negative,
     }
 }
 

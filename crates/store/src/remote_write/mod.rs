@@ -22,6 +22,7 @@ pub(crate) mod wire;
 use std::fmt;
 
 use basics::{Error, Result, UnixNano};
+use otlp_wire::Signal;
 use segment_log::{Record, Stored, Ticket};
 
 pub use encode::Encoder;
@@ -36,9 +37,6 @@ pub const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// Pipeline of the log's records: none of the configuration has this name.
 pub(crate) const PIPELINE: &str = "remote_write";
-
-/// Number of the signal in a log record, as the runtime numbers metrics.
-pub(crate) const METRICS: u8 = 2;
 
 /// Entry of a log record: behind every processor.
 pub(crate) const BEHIND_ALL: u8 = u8::MAX;
@@ -140,7 +138,7 @@ impl Store {
         let request = version.read(&plain).map_err(invalid)?;
         drop(plain);
         let (ticket, _on_its_way) = self.log().append_held(&Record {
-            signal: METRICS,
+            signal: Signal::Metrics.number(),
             entry: BEHIND_ALL,
             encoding: version.encoding(),
             tenant: "",

@@ -78,7 +78,7 @@ fn what_is_in_blocks_is_found_once_also_when_the_log_gives_it_again() {
     assert!(before.iter().all(|ids| ids.len() == 100 && ids.values().all(|n| *n == 1)));
     store.flush().unwrap();
     assert_eq!(found(&store), before);
-    assert_eq!((store.head().sample_count(), store.stats().traces.items), (0, 0));
+    assert_eq!((store.head().sample_count(), store.traces().stats().items), (0, 0));
     assert!(
         [Signal::Metrics, Signal::Traces, Signal::Logs]
             .iter()
@@ -88,7 +88,7 @@ fn what_is_in_blocks_is_found_once_also_when_the_log_gives_it_again() {
     let store = open(&files, by_hand());
     replay(&store);
     assert_eq!(found(&store), before);
-    assert_eq!(store.stats().logs.items, 0);
+    assert_eq!(store.logs().stats().items, 0);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_flush_while_the_log_is_read_again_covers_no_less_and_doubles_nothing() {
     drop(on_its_way);
     drop(store);
     let store = open(&files, by_hand());
-    let replaying = store.log().hold(Position::default(), NOW);
+    let replaying = store.log().hold(Position::default());
     for _ in 0..2 {
         store.flush().unwrap();
         assert_eq!(store.flushed(Signal::Logs), covered);

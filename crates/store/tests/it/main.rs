@@ -138,6 +138,29 @@ fn replaying_gives_the_same_store() {
 }
 
 #[test]
+fn where_no_blocks_are_written_the_ring_drops_the_oldest_and_memory_follows() {
+    let files = TestFiles::new();
+    let mut small = options();
+    small.log.bytes_max = 4096;
+    small.storage.query_only = true;
+    small.storage.objects = Some(Arc::new(store::blocks::Memory::new()));
+    let store = open(&files, small);
+    let receive = |id: u64| {
+        let payload = point(id);
+        let record = Record { received: NOW + id * 1_000_000, ..record(&payload) };
+        store.log().append(&record).unwrap().wait().unwrap();
+        store.ingest(&payload, NOW + id * 1_000_000);
+    };
+    (0..200).for_each(receive);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while ids(&store).len() > 100 {
+        assert!(std::time::Instant::now() < deadline, "{:?}", ids(&store));
+        std::thread::yield_now();
+    }
+    assert!(store.log().stats().records_dropped > 0 && ids(&store).contains(&199));
+}
+
+#[test]
 fn all_signals_are_kept_and_their_services_told() {
     let files = TestFiles::new();
     let store = open(&files, options());
@@ -162,7 +185,7 @@ fn all_signals_are_kept_and_their_services_told() {
     let told: Vec<_> =
         services.iter().map(|s| (s.name.as_str(), s.spans, s.points, s.logs)).collect();
     assert_eq!(told, [("cart", 1, 1, 0), ("mail", 0, 0, 1)]);
-    let stats = store.stats();
-    assert_eq!((stats.traces.items, stats.logs.items, stats.head.series), (1, 1, 1));
+    let held = (store.traces().stats().items, store.logs().stats().items);
+    assert_eq!((held, store.head().series_count()), ((1, 1), 1));
     assert_eq!(services[0].last_seen, NOW);
 }

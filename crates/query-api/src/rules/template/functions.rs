@@ -164,7 +164,7 @@ pub(super) fn call(name: &str, arguments: &[Value], world: &dyn World) -> Result
         }
         "urlQueryEscape" | "urlquery" => Value::Text(escaped(text(0)?)),
         "graphLink" => Value::Text(format!("/graph?g0.expr={}&g0.tab=0", escaped(text(0)?))),
-        "tableLink" => Value::Text(format!("/graph?g0.expr={}&g0.tab=1", escaped(text(0)?))),
+        "tableLink" => Value::Text(table_link(text(0)?)),
         other => return Err(format!("function {other:?} not defined")),
     })
 }
@@ -346,6 +346,11 @@ fn timestamp(seconds: f64) -> String {
         Ok(time) => time.to_string().replace('T', " ").replace('Z', " +0000 UTC"),
         Err(_) => general(seconds, Some(4)),
     }
+}
+
+/// The path of a page with a query's table.
+pub(in crate::rules) fn table_link(query: &str) -> String {
+    format!("/graph?g0.expr={}&g0.tab=1", escaped(query))
 }
 
 fn escaped(text: &str) -> String {

@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub(super) use functions::sample;
+pub(super) use functions::{sample, table_link};
 use parse::Node;
 
 /// Deepest nesting of blocks and parentheses.
