@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Requests while they are written: lanes by series, cut at a size, packed with snappy.
+//! Requests while they are written: lanes by series, cut at a size, in snappy's block format.
 //!
 //! A lane is an ordered run of requests; a series always goes to the same lane of its batch, with
 //! all series of its point, so lanes can be sent at the same time and each series stays in order.
@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use otlp_series::Stamp;
 
+use super::block::Block;
 use super::wire::{put_varint, top_level, varint};
 
 /// Requests in the order in which they must arrive.
@@ -66,12 +67,14 @@ impl Place {
     }
 }
 
-/// One request being written.
+/// One request being written; its parts follow each other in this order.
 #[derive(Debug, Default)]
 pub(super) struct Open {
+    /// What is written as it will be sent (the series of 1.0).
+    pub block: Block,
     /// What comes before the series (the symbols of 2.0).
     pub head: Vec<u8>,
-    /// The series, field by field.
+    /// Fields that are compressed at the end (the series of 2.0, metadata of 1.0).
     pub body: Vec<u8>,
     pub holds: Holds,
     disordered: bool,
@@ -88,7 +91,6 @@ pub(super) struct Bodies {
     /// Field number of a series in a request.
     field: u8,
     packer: snap::raw::Encoder,
-    packed: Vec<u8>,
 }
 
 /// Below this a batch is not worth another request: the round trip costs more than the bytes.
@@ -103,7 +105,6 @@ impl Bodies {
             bytes_max,
             field,
             packer: snap::raw::Encoder::new(),
-            packed: Vec::new(),
         }
     }
 
@@ -121,7 +122,7 @@ impl Bodies {
             used => place.hash as usize % used,
         };
         let lane = &self.lanes[at];
-        if !lane.body.is_empty() && lane.head.len() + lane.body.len() + length > self.bytes_max {
+        if !lane.is_empty() && lane.len() + length > self.bytes_max {
             self.cut(at);
         }
         if place.batch.replace(self.batch) == self.batch && stamp.time_ms < place.last_ms.get() {
@@ -131,39 +132,29 @@ impl Bodies {
         at
     }
 
-    /// Appends one series made of `parts`.
+    /// Appends one series, to be compressed.
     #[inline]
-    pub fn put(&mut self, at: usize, parts: [&[u8]; 3]) {
-        let field = self.field;
+    pub fn put(&mut self, at: usize, series: &[u8]) {
         let lane = &mut self.lanes[at];
-        let length = parts.iter().map(|part| part.len()).sum::<usize>();
-        lane.body.reserve(length + 8);
-        lane.body.push(field << 3 | 2);
-        put_varint(&mut lane.body, length as u64);
-        for part in parts {
-            lane.body.extend_from_slice(part);
-        }
+        lane.body.reserve(series.len() + 8);
+        lane.body.push(self.field << 3 | 2);
+        put_varint(&mut lane.body, series.len() as u64);
+        lane.body.extend_from_slice(series);
         lane.holds.series += 1;
     }
 
     /// Closes the request of a lane; the next series begins another one.
     pub fn cut(&mut self, at: usize) {
         let lane = &mut self.lanes[at];
-        if lane.body.is_empty() {
-            lane.head.clear();
-            return;
+        if !lane.is_empty() {
+            lane.block.compress(&lane.head, &mut self.packer);
+            lane.block.compress(&lane.body, &mut self.packer);
+            let mut body = lane.block.finish();
+            if lane.disordered {
+                body = in_order(&body, self.field, &mut self.packer);
+            }
+            lane.done.push_back(Request { body, holds: lane.holds });
         }
-        if lane.disordered {
-            lane.body = in_order(&lane.body, self.field);
-        }
-        let plain = if lane.head.is_empty() {
-            &lane.body
-        } else {
-            lane.head.extend_from_slice(&lane.body);
-            &lane.head
-        };
-        let body = pack(&mut self.packer, &mut self.packed, plain);
-        lane.done.push_back(Request { body, holds: lane.holds });
         lane.body.clear();
         lane.head.clear();
         (lane.holds, lane.disordered) = (Holds::default(), false);
@@ -177,22 +168,36 @@ impl Bodies {
     }
 }
 
-fn pack(packer: &mut snap::raw::Encoder, scratch: &mut Vec<u8>, plain: &[u8]) -> Bytes {
-    scratch.resize(snap::raw::max_compress_len(plain.len()).max(scratch.len()), 0);
-    // Snappy fails on inputs beyond 4 GiB only, which a payload cannot fill.
-    let length = packer.compress(plain, scratch).unwrap_or_default();
-    Bytes::copy_from_slice(&scratch[..length])
+impl Open {
+    /// Plain bytes so far.
+    fn len(&self) -> usize {
+        self.block.len() + self.head.len() + self.body.len()
+    }
+
+    /// Symbols alone are no request.
+    fn is_empty(&self) -> bool {
+        self.block.len() == 0 && self.body.is_empty()
+    }
 }
 
-/// The same series, stably sorted by the time of their sample; anything else in front.
-fn in_order(body: &[u8], field: u8) -> Vec<u8> {
-    let mut fields = top_level(body);
+fn pack(packer: &mut snap::raw::Encoder, plain: &[u8]) -> Bytes {
+    let mut block = Block::default();
+    block.compress(plain, packer);
+    block.finish()
+}
+
+/// The same request with its series stably sorted by the time of their sample; anything else in
+/// front.
+fn in_order(body: &Bytes, field: u8, packer: &mut snap::raw::Encoder) -> Bytes {
+    let Ok(plain) = snap::raw::Decoder::new().decompress_vec(body) else { return body.clone() };
+    let mut fields = top_level(&plain);
     fields.sort_by_key(
         |(number, whole)| {
             if *number == u32::from(field) { time_of(whole, field) } else { i64::MIN }
         },
     );
-    fields.into_iter().flat_map(|(_, whole)| whole.iter().copied()).collect()
+    let sorted: Vec<u8> = fields.into_iter().flat_map(|(_, whole)| whole.iter().copied()).collect();
+    pack(packer, &sorted)
 }
 
 /// The time of the one sample (or histogram) in a series; both versions have samples in field 2
@@ -253,9 +258,8 @@ pub(super) fn halves(request: &Request, field: u8) -> Option<(Request, Request)>
         if half == 0 { &mut first } else { &mut second }.extend_from_slice(whole);
         add(&mut holds[half], whole, field);
     }
-    let (mut packer, mut scratch) = (snap::raw::Encoder::new(), Vec::new());
-    let mut half =
-        |plain: &[u8], holds| Request { body: pack(&mut packer, &mut scratch, plain), holds };
+    let mut packer = snap::raw::Encoder::new();
+    let mut half = |plain: &[u8], holds| Request { body: pack(&mut packer, plain), holds };
     Some((half(&first, holds[0]), half(&second, holds[1])))
 }
 

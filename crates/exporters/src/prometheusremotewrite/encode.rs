@@ -11,6 +11,7 @@ use otlp_wire::Payload;
 
 use super::body::{Bodies, Lane};
 use super::config::Config;
+use super::labels::Labels;
 use super::metadata::Metadata;
 use super::{v1, v2};
 
@@ -33,7 +34,7 @@ pub struct Encoder {
 }
 
 enum Version {
-    V1(Box<Translator<(), v1::Series>>, Metadata),
+    V1(Box<Translator<(), v1::Series>>, Metadata, Labels),
     V2(Box<Translator<v2::Told, v2::Series>>, v2::Symbols),
 }
 
@@ -60,7 +61,8 @@ impl Encoder {
         let (version, field) = match form.v2 {
             false => {
                 let translator = Box::new(Translator::new(form.translation));
-                (Version::V1(translator, Metadata::new(form.send_metadata)), v1::FIELD)
+                let metadata = Metadata::new(form.send_metadata);
+                (Version::V1(translator, metadata, Labels::new(form.lanes)), v1::FIELD)
             }
             true => {
                 let translator = Box::new(Translator::new(form.translation));
@@ -76,14 +78,19 @@ impl Encoder {
         let bodies = &mut self.bodies;
         bodies.begin(payload.items().into());
         let report = match &mut self.version {
-            Version::V1(translator, metadata) => {
-                let report = translator.translate(payload, &mut v1::Writer::new(bodies, metadata));
+            Version::V1(translator, metadata, labels) => {
+                if labels.bytes() + translator.cache_bytes() > self.cache_bytes_max {
+                    translator.clear();
+                    labels.clear();
+                }
+                let mut writer = v1::Writer::new(bodies, metadata, labels);
+                let report = translator.translate(payload, &mut writer);
                 let told = metadata.due(Instant::now());
                 bodies.lanes[0].body.extend_from_slice(&told);
                 report
             }
             Version::V2(translator, symbols) => {
-                if symbols.bytes() > self.cache_bytes_max {
+                if symbols.bytes() + translator.cache_bytes() > self.cache_bytes_max {
                     translator.clear();
                     symbols.clear();
                 }

@@ -8,9 +8,11 @@
 //! until the series that it refuses is alone ([`sender`]). Points that have no place in Prometheus
 //! (deltas, no value) are counted and left out.
 
+mod block;
 mod body;
 mod config;
 mod encode;
+mod labels;
 mod metadata;
 mod sender;
 #[cfg(test)]

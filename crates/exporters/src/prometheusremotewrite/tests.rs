@@ -192,3 +192,41 @@ fn large_batches_are_cut_and_the_order_of_a_series_stays() {
     let samples: usize = requests.iter().map(|r| r.samples().len()).sum();
     assert_eq!(samples, 1001);
 }
+
+#[test]
+fn labels_come_whole_whether_they_stood_near_far_or_in_another_request() {
+    let text = |at: u64| format!("{:0>200}", at * at % 701);
+    let payload = payload(|out| {
+        out.gauge("g", "", "", |points| {
+            for at in 0..3000u64 {
+                points.double(T, at as f64, |attrs| {
+                    attrs.int("n", (at % 13) as i64);
+                    attrs.str("s", &text(at));
+                });
+            }
+        });
+    });
+    let expected: Vec<(String, f64)> = (0..3000u64)
+        .map(|at| {
+            let scope = "otel_scope_name=\"lib\",otel_scope_version=\"1\"";
+            (format!("g{{job=\"a\",n=\"{}\",{scope},s=\"{}\"}}", at % 13, text(at)), at as f64)
+        })
+        .collect();
+    for json in ["{}", r#"{"max_batch_size_bytes":100000}"#] {
+        let mut encoder = Encoder::of(&config(json));
+        // The second batch finds all of them known.
+        for _ in 0..2 {
+            let (lanes, _) = encoder.encode(&payload);
+            let mut found: Vec<(String, f64)> = Vec::new();
+            for request in lanes.iter().flatten() {
+                let body = inflate("snappy", &request.body);
+                let read = WriteRequest::read(&body);
+                assert_eq!(read.timeseries.len() as u64, request.holds.series);
+                found.extend(read.samples().into_iter().map(|(key, value, _)| (key, value)));
+            }
+            found.retain(|(key, _)| key.starts_with("g{"));
+            found.sort_by(|a, b| a.1.total_cmp(&b.1));
+            assert_eq!(found, expected);
+        }
+    }
+}

@@ -6,23 +6,24 @@
 //! TimeSeries   { labels = 1: {name = 1, value = 2}, samples = 2: {value = 1 f64, timestamp = 2 ms},
 //!                exemplars = 3: {labels = 1, value = 2 f64, timestamp = 3}, histograms = 4 }
 //! ```
-//! A series seen before costs a copy of its encoded labels. Source: prometheus/prompb
-//! (types.proto, remote.proto), remote write specification 1.0.
+//! A series seen before costs what of its labels was not in the request lately ([`super::labels`]).
+//! Source: prometheus/prompb (types.proto, remote.proto), remote write specification 1.0.
 
 use otlp_series::{Family, NativeHistogram, Refusal, Sink, Stamp};
 use otlp_wire::ExemplarView;
 
-use super::body::{Bodies, Place};
+use super::body::{Bodies, Open, Place};
+use super::labels::{Labels, List};
 use super::metadata::Metadata;
 use super::wire::{self, exemplar_labels, put_bytes, put_double, put_label, put_uint};
 
 /// Field number of a series in a request.
 pub(super) const FIELD: u8 = 1;
 
-/// Labels as they stand in a `TimeSeries`, and where it was last written.
+/// A series by its labels, and where it was last written.
 #[derive(Debug)]
 pub(super) struct Series {
-    labels: Box<[u8]>,
+    labels: List,
     place: Place,
 }
 
@@ -30,6 +31,7 @@ pub(super) struct Series {
 pub(super) struct Writer<'e> {
     pub bodies: &'e mut Bodies,
     pub metadata: &'e mut Metadata,
+    pub labels: &'e mut Labels,
     tail: Tail,
     /// Exemplars of the next value, encoded.
     exemplars: Vec<u8>,
@@ -37,15 +39,40 @@ pub(super) struct Writer<'e> {
 }
 
 impl<'e> Writer<'e> {
-    pub fn new(bodies: &'e mut Bodies, metadata: &'e mut Metadata) -> Self {
+    pub fn new(bodies: &'e mut Bodies, metadata: &'e mut Metadata, labels: &'e mut Labels) -> Self {
         let tail = Tail::at(0);
-        Writer { bodies, metadata, tail, exemplars: Vec::new(), exemplars_count: 0 }
+        Writer { bodies, metadata, labels, tail, exemplars: Vec::new(), exemplars_count: 0 }
     }
 
-    fn taken(&mut self, at: usize) {
-        self.bodies.lanes[at].holds.exemplars += std::mem::take(&mut self.exemplars_count);
-        self.exemplars.clear();
+    /// Begins a series of `rest` bytes behind its labels.
+    #[inline]
+    fn begin(&mut self, series: &Series, stamp: Stamp, rest: usize) -> &mut Open {
+        let length = series.labels.length as usize + rest;
+        let at = self.bodies.lane(&series.place, stamp, length + HEAD_MAX);
+        let lane = &mut self.bodies.lanes[at];
+        let (head, width) = head(length);
+        lane.block.literal(&head[..width]);
+        self.labels.write(at, &series.labels, &mut lane.block);
+        lane.holds.series += 1;
+        lane
     }
+}
+
+/// Most bytes of a series' tag and length.
+const HEAD_MAX: usize = 11;
+
+/// Tag and length of a series, and how many bytes they are.
+#[inline]
+fn head(length: usize) -> ([u8; HEAD_MAX], usize) {
+    let (mut bytes, mut at, mut rest) = ([0; HEAD_MAX], 1, length);
+    bytes[0] = FIELD << 3 | 2;
+    while rest >= 0x80 {
+        bytes[at] = rest as u8 | 0x80;
+        rest >>= 7;
+        at += 1;
+    }
+    bytes[at] = rest as u8;
+    (bytes, at + 1)
 }
 
 /// A sample with its time filled in: all samples of a point have the same.
@@ -83,11 +110,7 @@ impl Sink for Writer<'_> {
     }
 
     fn series(&mut self, _: &(), labels: &[(&str, &str)]) -> Result<Series, Refusal> {
-        let mut out = Vec::new();
-        for (name, value) in labels {
-            put_label(&mut out, name, value);
-        }
-        Ok(Series { labels: out.into(), place: Place::of(labels) })
+        Ok(Series { labels: self.labels.list(labels), place: Place::of(labels) })
     }
 
     #[inline]
@@ -96,24 +119,27 @@ impl Sink for Writer<'_> {
             self.tail = Tail::at(stamp.time_ms);
         }
         self.tail.bytes[3..11].copy_from_slice(&value.to_le_bytes());
-        let at = self.bodies.lane(&series.place, stamp, series.labels.len() + 32);
-        let tail = &self.tail.bytes[..self.tail.length];
-        self.bodies.put(at, [&series.labels, tail, &self.exemplars]);
-        self.bodies.lanes[at].holds.samples += 1;
-        if !self.exemplars.is_empty() {
-            self.taken(at);
-        }
+        let tail = self.tail.length;
+        let exemplars = std::mem::take(&mut self.exemplars);
+        let exemplars_count = std::mem::take(&mut self.exemplars_count);
+        let bytes = self.tail.bytes;
+        let lane = self.begin(series, stamp, tail + exemplars.len());
+        lane.block.literal(&bytes[..tail]);
+        lane.block.literal(&exemplars);
+        lane.holds.samples += 1;
+        lane.holds.exemplars += exemplars_count;
     }
 
     fn histogram(&mut self, series: &Series, stamp: Stamp, histogram: NativeHistogram) {
         let mut message = Vec::with_capacity(128);
         wire::put_histogram(&mut message, &wire::V1, &histogram, stamp.time_ms, stamp.start_ms);
-        let mut field = Vec::with_capacity(message.len() + 4);
-        put_bytes(&mut field, 4, &message);
-        let at = self.bodies.lane(&series.place, stamp, series.labels.len() + field.len());
-        self.bodies.put(at, [&series.labels, &self.exemplars, &field]);
-        self.bodies.lanes[at].holds.histograms += 1;
-        self.taken(at);
+        let mut rest = std::mem::take(&mut self.exemplars);
+        put_bytes(&mut rest, 4, &message);
+        let exemplars_count = std::mem::take(&mut self.exemplars_count);
+        let lane = self.begin(series, stamp, rest.len());
+        lane.block.literal(&rest);
+        lane.holds.histograms += 1;
+        lane.holds.exemplars += exemplars_count;
     }
 
     fn exemplar(&mut self, exemplar: ExemplarView<'_>) {

@@ -172,7 +172,7 @@ impl<'e> Writer<'e> {
             self.put_exemplar(at, &example);
         }
         self.put_family(at, series.family);
-        self.bodies.put(at, [&self.message, &[], &[]]);
+        self.bodies.put(at, &self.message);
         at
     }
 
