@@ -27,6 +27,8 @@ pub struct Frame {
 /// What a look into a file gave.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
+    /// All that was read, from the given offset on.
+    pub bytes: Bytes,
     /// Complete messages.
     pub frames: Vec<Frame>,
     /// What follows them is no message: where to go on, and why.
@@ -85,9 +87,9 @@ fn fill(
 
 /// Cuts messages out of a buffer; also says how many bytes the first incomplete one needs.
 fn split(buffer: &[u8], offset: u64, format: Format, max: usize) -> (Chunk, Option<usize>) {
-    let mut chunk = Chunk::default();
-    let mut at = 0;
     let whole = Bytes::copy_from_slice(buffer);
+    let mut chunk = Chunk { bytes: whole.clone(), ..Chunk::default() };
+    let mut at = 0;
     loop {
         let rest = &buffer[at..];
         let next = match format {

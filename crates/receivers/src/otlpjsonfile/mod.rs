@@ -36,7 +36,7 @@ pub use config::Config;
 use config::Format;
 use frames::Chunk;
 use offsets::Offsets;
-use watch::{File, Watch};
+use watch::{File, Watch, tail};
 
 /// How long a message waits for memory before its file is left for the next look.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -203,18 +203,24 @@ impl Reading {
         loop {
             let read = tokio::task::spawn_blocking(move || {
                 let chunk = frames::read(&mut file.handle, file.offset, format, limit);
-                (file, chunk)
+                let before = tail(&mut file.handle, file.offset);
+                (file, before, chunk)
             });
-            let Ok((given_back, chunk)) = read.await else { return };
+            let Ok((given_back, before, chunk)) = read.await else { return };
             file = given_back;
             let path = file.path.display().to_string();
-            let Chunk { frames, broken } = match chunk {
+            let Chunk { bytes, frames, broken } = match chunk {
                 Ok(chunk) => chunk,
                 Err(error) => {
                     tracing::warn!(path, "cannot read: {error}");
                     return;
                 }
             };
+            if !watch.is_same(&file, &bytes, before.as_deref()) {
+                tracing::debug!(path, "changed while it was read");
+                return;
+            }
+            let mut rest = bytes;
             let empty = frames.is_empty();
             for frame in frames {
                 if *stopped.borrow() {
@@ -224,8 +230,9 @@ impl Reading {
                 if !blank && self.deliver(&frame.bytes, &file, stopped).await == Outcome::Later {
                     return;
                 }
+                let read = rest.split_to((frame.end - file.offset) as usize);
                 file.offset = frame.end;
-                watch.read_up_to(&mut file);
+                watch.read_up_to(&file, &read);
                 if self.kept.elapsed() >= KEEP_EVERY {
                     self.keep(watch);
                 }
@@ -233,8 +240,9 @@ impl Reading {
             if let Some((end, what)) = broken {
                 self.broken.inc();
                 tracing::warn!(path, offset = file.offset, "passed over: {what}");
+                let read = rest.split_to((end - file.offset) as usize);
                 file.offset = end;
-                watch.read_up_to(&mut file);
+                watch.read_up_to(&file, &read);
             } else if empty {
                 watch.finished(&file);
                 return;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+use std::fs;
 use std::io::Cursor;
+use std::sync::Arc;
 
 use otlp_wire::Signal;
 use pipeline::config::from_yaml;
@@ -9,6 +11,7 @@ use proptest::prelude::*;
 use super::Config;
 use super::config::Format;
 use super::frames::{self, Chunk};
+use super::watch::{self, Watch};
 
 fn cut(bytes: &[u8], format: Format) -> Chunk {
     frames::read(&mut Cursor::new(bytes), 0, format, 8).expect("in memory")
@@ -101,4 +104,43 @@ fn wrong_settings_are_told_by_name() {
         let said = from_yaml::<Config>(yaml).expect_err(yaml);
         assert!(said.contains(told), "{yaml}: {said}");
     }
+}
+
+#[test]
+fn a_file_written_anew_while_it_is_read_or_handed_over_is_told_apart() {
+    let folder = tempfile::tempdir().expect("made");
+    let path = folder.path().join("a");
+    let yaml = format!("{{include: ['{}'], start_at: beginning}}", path.display());
+    let config: Config = from_yaml(&yaml).expect("valid");
+    let mut watch = Watch::new(Arc::new(config), Vec::new());
+    fs::write(&path, "same\n1\n").expect("written");
+    let mut file = watch.changed().remove(0);
+    let read = |file: &mut watch::File| {
+        let chunk = frames::read(&mut file.handle, file.offset, Format::Json, 64).expect("read");
+        (chunk.bytes, watch::tail(&mut file.handle, file.offset))
+    };
+    let (bytes, before) = read(&mut file);
+    assert!(watch.is_same(&file, &bytes, before.as_deref()));
+    // While the message is handed over.
+    fs::write(&path, "same\n2\n3\n").expect("written");
+    file.offset = bytes.len() as u64;
+    watch.read_up_to(&file, &bytes);
+    let mut file = watch.changed().remove(0);
+    assert_eq!(file.offset, 0, "another file");
+    let (bytes, _) = read(&mut file);
+    file.offset = bytes.len() as u64;
+    watch.read_up_to(&file, &bytes);
+    append(&path, "4\n");
+    let mut file = watch.changed().remove(0);
+    assert_eq!(file.offset, 9);
+    // Between the look and the reading.
+    fs::write(&path, "same\n5\n6\n7\n").expect("written");
+    let (bytes, before) = read(&mut file);
+    assert!(!watch.is_same(&file, &bytes, before.as_deref()));
+    assert_eq!(watch.changed().remove(0).offset, 0);
+}
+
+fn append(path: &std::path::Path, text: &str) {
+    let file = fs::OpenOptions::new().append(true).open(path);
+    std::io::Write::write_all(&mut file.expect("opens"), text.as_bytes()).expect("written");
 }

@@ -188,19 +188,29 @@ impl Watch {
         self.next - 1
     }
 
-    /// Everything before `file.offset` was handed over.
-    pub fn read_up_to(&mut self, file: &mut File) {
+    /// False when the file is no longer the known one: it was truncated or written anew between a
+    /// look at it and the reading of `chunk` from `file.offset` on. `before` is what [`tail`] gave
+    /// after that. The next look tells what it is now.
+    pub fn is_same(&self, file: &File, chunk: &[u8], before: Option<&[u8]>) -> bool {
+        let Some(known) = self.of(file.id) else { return false };
+        let head = known.head.get(file.offset as usize..).unwrap_or_default();
+        let common = head.len().min(chunk.len());
+        before == Some(&known.tail) && head[..common] == chunk[..common]
+    }
+
+    /// `bytes`, which lie before `file.offset`, were handed over. They are not read again: by now
+    /// the file may have others there.
+    pub fn read_up_to(&mut self, file: &File, bytes: &[u8]) {
         let Ok(at) = self.known.binary_search_by_key(&file.id, |(id, _)| *id) else { return };
         let wanted = self.config.fingerprint_size.0 as usize;
         let known = &mut self.known[at].1;
-        if known.head.len() < wanted
-            && let Some(head) = read_at(&mut file.handle, 0, wanted)
-        {
-            known.head = head;
-        }
-        if let Some(tail) = tail(&mut file.handle, file.offset) {
-            (known.tail, known.offset) = (tail, file.offset);
-        }
+        let from = known.offset as usize;
+        let missing = wanted.saturating_sub(known.head.len());
+        let more = known.head.len().checked_sub(from).and_then(|seen| bytes.get(seen..));
+        known.head.extend(more.unwrap_or_default().iter().take(missing));
+        known.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL)..]);
+        known.tail.drain(..known.tail.len().saturating_sub(TAIL));
+        known.offset = file.offset;
     }
 
     /// The file has nothing more for now.
@@ -228,7 +238,7 @@ fn read_at(file: &mut fs::File, offset: u64, count: usize) -> Option<Vec<u8>> {
 }
 
 /// The bytes before `offset`.
-fn tail(file: &mut fs::File, offset: u64) -> Option<Vec<u8>> {
+pub fn tail(file: &mut fs::File, offset: u64) -> Option<Vec<u8>> {
     let begin = offset.saturating_sub(TAIL as u64);
     read_at(file, begin, (offset - begin) as usize)
 }
