@@ -19,7 +19,7 @@ pub struct Life {
     /// Without a request under way.
     pub idle: Option<Duration>,
     /// From the first byte of a request (or from the start of the connection) to the end of its
-    /// headers; HTTP/1 only.
+    /// headers; HTTP/1, and what has not begun to speak HTTP/2.
     pub head: Option<Duration>,
     /// From the end of the headers to the answer; HTTP/1 only.
     pub answer: Option<Duration>,

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use pipeline::{Budget, Permit};
 
 /// A body must be complete within this time: a client that stalls must not hold memory for ever.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How long a request waits for memory before it is refused. Clients give up after 10 s (the
 /// default of SDKs), so a refusal they can act on comes before that.

@@ -29,7 +29,7 @@ use pipeline::telemetry::ReceiverMeter;
 
 use super::door::{self, Door, Refusal};
 use super::status::{self, Status, code};
-use crate::net::body::{self, BodyError};
+use crate::net::body::{self, BODY_TIME_MAX, BodyError};
 use crate::net::inflate;
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -94,7 +94,7 @@ async fn export(
         code: code::UNIMPLEMENTED,
         ..Status::invalid(format!("grpc-encoding {unknown:?} is not supported"))
     })?;
-    let begun = begin(&mut stream).await?;
+    let begun = begin(&mut stream).await.map_err(|e| body_status(&e, service.limit))?;
     let (bytes, permit) = match announced(&begun) {
         Some(length) if length > service.limit => Err(BodyError::TooLarge { limit: service.limit }),
         announced => {
@@ -143,20 +143,25 @@ fn signal_of(path: &str) -> Option<Signal> {
     }
 }
 
-/// Reads until the message prefix is complete; what comes with it comes too.
-async fn begin(stream: &mut Incoming) -> Result<Bytes, Status> {
-    let mut begun = Bytes::new();
-    while begun.len() < PREFIX {
-        let frame = match stream.frame().await {
-            None => break,
-            Some(Ok(frame)) => frame,
-            Some(Err(e)) => return Err(body_status(&BodyError::Broken(e.to_string()), 0)),
-        };
-        if let Ok(data) = frame.into_data() {
+/// Reads until the message prefix is complete; what comes with it comes too. A client that only
+/// opens its call is given up like one that stalls in the middle.
+async fn begin<B>(stream: &mut B) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let read = async {
+        let mut begun = Bytes::new();
+        while begun.len() < PREFIX {
+            let Some(frame) = stream.frame().await else { break };
+            let frame = frame.map_err(|e| BodyError::Broken(e.to_string()))?;
+            let Ok(data) = frame.into_data() else { continue };
             begun = if begun.is_empty() { data } else { [&begun[..], &data[..]].concat().into() };
         }
-    }
-    Ok(begun)
+        Ok(begun)
+    };
+    let late = |_| BodyError::Broken(format!("no message after {BODY_TIME_MAX:?}"));
+    tokio::time::timeout(BODY_TIME_MAX, read).await.map_err(late)?
 }
 
 /// The length that the message prefix announces.
@@ -260,5 +265,22 @@ impl Body for Unary {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.message.as_ref().map_or(0, |m| m.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::StreamBody;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_message_does_not_come_is_given_up() {
+        let frame = futures::stream::once(async { Ok(Frame::data(Bytes::from_static(&[0, 0]))) });
+        let mut silent = StreamBody::new(futures::stream::pending::<Result<_, String>>());
+        assert!(matches!(begin(&mut silent).await, Err(BodyError::Broken(_))));
+        let stalls =
+            futures::StreamExt::chain(frame, futures::stream::pending::<Result<_, String>>());
+        let mut stalls = StreamBody::new(Box::pin(stalls));
+        assert!(matches!(begin(&mut stalls).await, Err(BodyError::Broken(_))));
     }
 }

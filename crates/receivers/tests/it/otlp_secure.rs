@@ -236,31 +236,38 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Opens calls and resets them at once until the server has ended the connection; false if it does
+/// not.
+fn resets_rapidly(address: SocketAddr) -> bool {
+    let mut stream = std::net::TcpStream::connect(address).expect("connects");
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("sends");
+    stream.write_all(&frame(4, 0, 0, &[])).expect("sends");
+    // :method POST, :scheme http, :path /, from HPACK's static table.
+    let head = [0x83, 0x86, 0x84];
+    for stream_id in 0..200_000u32 {
+        let id = 2 * stream_id + 1;
+        let mut both = frame(1, 4, id, &head);
+        both.extend_from_slice(&frame(3, 0, id, &8u32.to_be_bytes()));
+        if stream.write_all(&both).is_err() {
+            return true;
+        }
+    }
+    is_ended(&mut stream)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rapid_reset_ends_its_own_connection_only() {
     let running = start("", "").await;
-    let address = running.grpc;
-    let attack = tokio::task::spawn_blocking(move || {
-        let mut stream = std::net::TcpStream::connect(address).expect("connects");
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("sends");
-        stream.write_all(&frame(4, 0, 0, &[])).expect("sends");
-        // :method POST, :scheme http, :path /, from HPACK's static table.
-        let head = [0x83, 0x86, 0x84];
-        for stream_id in 0..200_000u32 {
-            let id = 2 * stream_id + 1;
-            let mut both = frame(1, 4, id, &head);
-            both.extend_from_slice(&frame(3, 0, id, &8u32.to_be_bytes()));
-            if stream.write_all(&both).is_err() {
-                return true;
-            }
+    for address in [running.grpc, running.http] {
+        let attack = tokio::task::spawn_blocking(move || resets_rapidly(address));
+        for _ in 0..20 {
+            assert_eq!(grpc(running.grpc, None, &[]).await.as_deref(), Ok("0"));
+            let (status, _) = http(running.http, None, &[]).await.expect("an answer");
+            assert_eq!(status, 200);
         }
-        is_ended(&mut stream)
-    });
-    for _ in 0..20 {
+        assert!(attack.await.expect("attacks"), "the attacker is still connected");
         assert_eq!(grpc(running.grpc, None, &[]).await.as_deref(), Ok("0"));
     }
-    assert!(attack.await.expect("attacks"), "the attacker is still connected");
-    assert_eq!(grpc(running.grpc, None, &[]).await.as_deref(), Ok("0"));
 }
 
 #[tokio::test]

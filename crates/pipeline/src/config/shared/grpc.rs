@@ -12,6 +12,9 @@ use super::super::{Checker, Duration, NoEffect};
 use super::http::check_transport;
 use super::{Auth, Compression, Headers, TlsClient, TlsServer, check_listen, refuse_if};
 
+/// A connection begins to speak HTTP/2 within this: as long as headers may take over HTTP/1.
+const PREFACE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Keys of a gRPC client, standing among the component's own.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -208,6 +211,7 @@ impl GrpcServer {
         let tls = self.tls.as_ref().map(|tls| tls.tls(ALPN)).transpose()?;
         let server = &self.keepalive.server_parameters;
         let life = Life {
+            head: Some(PREFACE_TIME_MAX),
             idle: server.max_connection_idle.nonzero(),
             age: server.max_connection_age.nonzero(),
             grace: server.max_connection_age_grace.nonzero(),
