@@ -32,4 +32,5 @@ bench: ## whole processes beside their peers, same input
 	cargo build --release --package foreglow --package bench
 	mkdir -p bench/results
 	cargo run --release --package bench -- collectors --out bench/results/collectors-$$(date +%F).json
+	cargo run --release --package bench -- overload --out bench/results/overload-$$(date +%F).json
 	cargo run --release --package bench -- stack

@@ -2,12 +2,13 @@
 //! Collectors side by side: the same YAML, the same requests, one core each.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use crate::load::{Target, load};
+use crate::load::{Codec, Press, Tally, Target, Until, load};
 use crate::payload::{Signal, requests};
 use crate::process::{Program, free_port, machine, wait_for};
 use crate::rows::{Contender, ROWS, Row};
@@ -56,7 +57,12 @@ struct Figures {
     /// Samples for remote write, documents for bulk, else 1 or what the sampler keeps.
     delivered_per_item: f64,
     peak_rss_mib: f64,
+    /// Within which 99 of 100 requests were answered.
+    p99_ms: f64,
 }
+
+/// Eight requests under way; an SDK waits a little before it sends a refused one again.
+const PRESS: Press = Press { connections: 4, in_flight: 2, patience: Duration::from_millis(2) };
 
 /// Runs every row for every contender and prints the table.
 pub async fn run(options: Options) -> Result<()> {
@@ -68,8 +74,10 @@ pub async fn run(options: Options) -> Result<()> {
     std::fs::create_dir_all(&scratch)?;
     let bench = Bench { options: &options, sink, scratch };
     let mut raw = Vec::new();
-    println!("| row | signal | contender | CPU-s per M items | items/s | peak RSS MiB | ratio |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| row | signal | contender | CPU-s per M items | items/s | p99 ms | peak RSS MiB | ratio |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     for row in rows {
         for &signal in row.signals.iter().filter(|signal| options.signals.contains(signal)) {
             raw.extend(bench.row(row, signal, &contenders).await?);
@@ -144,12 +152,13 @@ impl Bench<'_> {
                 ours.delivered_per_item
             );
             println!(
-                "| {} | {} | {} | {:.3} | {:.0} | {:.0} | 1/{:.1} |",
+                "| {} | {} | {} | {:.3} | {:.0} | {:.1} | {:.0} | 1/{:.1} |",
                 median.row,
                 median.signal,
                 median.contender,
                 cpu(&median),
                 median.items_per_second,
+                median.p99_ms,
                 median.peak_rss_mib,
                 cpu(&median) / cpu(ours)
             );
@@ -165,23 +174,28 @@ impl Bench<'_> {
         let arguments = contender.arguments(row, &config, port, self.sink.port);
         let path = self.scratch.join("log");
         let log = || std::fs::read_to_string(&path).unwrap_or_default();
-        let mut process = Program::start(&contender.program, &arguments, 0, &path)?;
+        let mut process = Program::start(&contender.program, &arguments, Some(0), &path)?;
         let every = Duration::from_millis(20);
         wait_for("the collector", Duration::from_secs(20), every, async || {
             tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
         })
         .await
         .with_context(log)?;
-        let target = Target { port, transport: row.transport, signal, gzip: row.gzip };
-        let bodies = target.bodies(requests(signal, 16));
+        let codec = if row.gzip { Codec::Gzip } else { Codec::None };
+        let target = Target { port, transport: row.transport, signal, codec };
+        let bodies = target.bodies(requests(signal, 16))?;
         let total = ((self.options.millions * 1e6) as u64 / signal.items()).max(50);
         // Connections, caches and pools are warm before the clock starts.
         let warm = (total / 20).max(20);
         let before = self.sink.items()?;
-        load(target, bodies.clone(), warm, 4, 2).await.with_context(log)?;
+        let send = |requests: u64, tally: &Arc<Tally>| {
+            load(target, bodies.clone(), PRESS, Until::Taken(requests), tally.clone())
+        };
+        send(warm, &Arc::default()).await.with_context(log)?;
         self.drained(row, before, warm * signal.items()).await.with_context(log)?;
         let (before, cpu, begin) = (self.sink.items()?, process.cpu_seconds()?, Instant::now());
-        load(target, bodies, total, 4, 2).await.with_context(log)?;
+        let tally = Arc::default();
+        send(total, &tally).await.with_context(log)?;
         let wall = begin.elapsed();
         let items = total * signal.items();
         let delivered = self.drained(row, before, items).await.with_context(log)?;
@@ -194,12 +208,14 @@ impl Bench<'_> {
             items_per_second: items as f64 / wall.as_secs_f64(),
             delivered_per_item: delivered as f64 / items as f64,
             peak_rss_mib: process.memory_mib("VmHWM")?,
+            p99_ms: tally.p99_ms(),
         };
         ensure!(
             figures.cpu_seconds_per_million > 0.0
                 && figures.items_per_second > 0.0
                 && figures.delivered_per_item > 0.0
-                && figures.peak_rss_mib > 0.0,
+                && figures.peak_rss_mib > 0.0
+                && figures.p99_ms > 0.0,
             "a figure is zero: {figures:?}"
         );
         Ok(figures)

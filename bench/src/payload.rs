@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use otlp_wire::Payload;
 use prost::Message;
 
 /// Which kind of request.
@@ -52,6 +53,24 @@ impl Signal {
             Signal::Traces => "/v1/traces",
             Signal::Metrics => "/v1/metrics",
             Signal::Logs => "/v1/logs",
+        }
+    }
+
+    /// `plain` as a validated request.
+    pub fn admit(self, plain: Bytes) -> anyhow::Result<Payload> {
+        Payload::admit(self.wire(), plain).map_err(|e| anyhow::anyhow!("{e}"))
+    }
+
+    /// A request in JSON.
+    pub fn read_json(self, text: &[u8]) -> anyhow::Result<Payload> {
+        Payload::from_json(self.wire(), text).map_err(|e| anyhow::anyhow!("{e}"))
+    }
+
+    fn wire(self) -> otlp_wire::Signal {
+        match self {
+            Signal::Traces => otlp_wire::Signal::Traces,
+            Signal::Metrics => otlp_wire::Signal::Metrics,
+            Signal::Logs => otlp_wire::Signal::Logs,
         }
     }
 

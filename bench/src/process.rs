@@ -16,12 +16,23 @@ pub struct Program {
 const TICKS_PER_SECOND: f64 = 100.0;
 
 impl Program {
-    /// Starts `program` pinned to core `core`, its output into `log`.
-    pub fn start(program: &Path, arguments: &[String], core: usize, log: &Path) -> Result<Self> {
+    /// Starts `program`, pinned to core `core` if there is one, its output into `log`.
+    pub fn start(
+        program: &Path,
+        arguments: &[String],
+        core: Option<usize>,
+        log: &Path,
+    ) -> Result<Self> {
         let output = std::fs::File::create(log)?;
-        let child = Command::new("taskset")
-            .args(["-c", &core.to_string()])
-            .arg(program)
+        let mut command = match core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", &core.to_string()]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let child = command
             .args(arguments)
             .stdout(Stdio::from(output.try_clone()?))
             .stderr(Stdio::from(output))

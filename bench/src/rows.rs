@@ -116,7 +116,9 @@ impl Row {
             Transport::Grpc => {
                 format!("grpc: {{endpoint: '127.0.0.1:{port}', max_recv_msg_size_mib: 64}}")
             }
-            Transport::Http => format!("http: {{endpoint: '127.0.0.1:{port}'}}"),
+            Transport::Http | Transport::Json => {
+                format!("http: {{endpoint: '127.0.0.1:{port}'}}")
+            }
         };
         let compression = if self.gzip { "gzip" } else { "none" };
         let (id, exporter) = match (self.out, self.transport) {
@@ -126,7 +128,7 @@ impl Row {
                     "endpoint: '127.0.0.1:{sink}', tls: {{insecure: true}}, compression: {compression}"
                 ),
             ),
-            (Out::Otlp, Transport::Http) => (
+            (Out::Otlp, Transport::Http | Transport::Json) => (
                 "otlphttp",
                 format!("endpoint: 'http://127.0.0.1:{sink}', compression: {compression}"),
             ),
@@ -171,7 +173,7 @@ impl Contender {
             "rotel" => {
                 let (protocol, listen) = match row.transport {
                     Transport::Grpc => ("grpc", "--otlp-grpc-endpoint"),
-                    Transport::Http => ("http", "--otlp-http-endpoint"),
+                    Transport::Http | Transport::Json => ("http", "--otlp-http-endpoint"),
                 };
                 let pid = config.with_file_name("rotel.pid");
                 let unused = match listen {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The null sink: takes OTLP (gRPC, HTTP), remote write and bulk requests, counts, forgets.
+//! The null sink: takes OTLP (gRPC, HTTP), remote write and bulk requests, counts, forgets. On
+//! request it is slow: it takes a number of items a second, one request after the other.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use prost::Message;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use crate::payload::Signal;
 
@@ -34,6 +37,28 @@ pub struct Sink {
 struct Counts {
     items: AtomicU64,
     refused: AtomicU64,
+    pace: Mutex<Option<Pace>>,
+}
+
+/// How slow the sink is.
+struct Pace {
+    items_per_second: f64,
+    /// When it is done with what it has.
+    free: Instant,
+}
+
+impl Counts {
+    /// Waits until the sink is done with `items` more.
+    async fn turn(&self, items: u64) {
+        let until = {
+            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(pace) = &mut *pace else { return };
+            let takes = Duration::from_secs_f64(items as f64 / pace.items_per_second);
+            pace.free = pace.free.max(Instant::now()) + takes;
+            pace.free
+        };
+        tokio::time::sleep_until(until).await;
+    }
 }
 
 impl Sink {
@@ -49,6 +74,13 @@ impl Sink {
             }
         });
         Ok(Sink { port, counts })
+    }
+
+    /// From now on takes so many items a second; `None` = all that come.
+    pub fn slow_down(&self, items_per_second: Option<f64>) {
+        let pace = items_per_second
+            .map(|items_per_second| Pace { items_per_second, free: Instant::now() });
+        *self.counts.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
     }
 
     /// Spans, points, records, samples or documents counted so far.
@@ -85,26 +117,27 @@ async fn answer(request: Request<Incoming>, counts: Arc<Counts>) -> Result<Answe
     };
     Ok(match taken {
         Ok((items, answer)) => {
+            counts.turn(items).await;
             counts.items.fetch_add(items, Ordering::Relaxed);
             answer
         }
         Err(error) => {
             counts.refused.fetch_add(1, Ordering::Relaxed);
             eprintln!("sink: {}: {error:#}", head.uri.path());
-            let mut answer = plain(Bytes::from(format!("{error:#}")));
+            let mut answer = plain_answer(Bytes::from(format!("{error:#}")));
             *answer.status_mut() = http::StatusCode::BAD_REQUEST;
             answer
         }
     })
 }
 
-fn plain(body: Bytes) -> Answer {
+fn plain_answer(body: Bytes) -> Answer {
     Response::new(Full::new(body).boxed())
 }
 
 /// Counts one request; also what to answer.
 fn take(path: &str, headers: &HeaderMap, body: Bytes) -> Result<(u64, Answer)> {
-    let zipped = headers.get("content-encoding").is_some_and(|value| value == "gzip");
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(signal) = Signal::ALL.into_iter().find(|signal| path == signal.method()) {
         let (flag, message) = (*body.first().context("no frame")?, body.slice(5..));
         let answer = Full::new(Bytes::from_static(&[0; 5])).with_trailers(async {
@@ -113,21 +146,30 @@ fn take(path: &str, headers: &HeaderMap, body: Bytes) -> Result<(u64, Answer)> {
         });
         let mut answer = Response::new(answer.boxed());
         answer.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
-        return Ok((items(signal, inflated(message, flag == 1)?)?, answer));
+        let encoding = header("grpc-encoding").filter(|_| flag == 1);
+        let payload = signal.admit(inflated(message, encoding)?)?;
+        return Ok((payload.items().into(), answer));
     }
+    let encoding = header("content-encoding");
     if let Some(signal) = Signal::ALL.into_iter().find(|signal| path == signal.path()) {
-        let mut answer = plain(Bytes::new());
-        let kind = HeaderValue::from_static("application/x-protobuf");
-        answer.headers_mut().insert("content-type", kind);
-        return Ok((items(signal, inflated(body, zipped)?)?, answer));
+        let kind = header("content-type").context("no content type")?;
+        let plain = inflated(body, encoding)?;
+        let (payload, answer) = match kind {
+            "application/json" => (signal.read_json(&plain)?, "{}"),
+            _ => (signal.admit(plain)?, ""),
+        };
+        let mut answer = plain_answer(answer.into());
+        answer.headers_mut().insert("content-type", HeaderValue::from_str(kind)?);
+        return Ok((payload.items().into(), answer));
     }
     match path {
-        "/api/v1/write" => Ok((samples(&body)?, plain(Bytes::new()))),
+        "/api/v1/write" => Ok((samples(&body)?, plain_answer(Bytes::new()))),
         "/_bulk" => {
-            let documents = documents(&inflated(body, zipped)?);
+            let documents = documents(&inflated(body, encoding)?);
             let item = r#"{"create":{"status":201}}"#;
             let items = vec![item; documents as usize].join(",");
-            let mut answer = plain(format!(r#"{{"errors":false,"items":[{items}]}}"#).into());
+            let mut answer =
+                plain_answer(format!(r#"{{"errors":false,"items":[{items}]}}"#).into());
             let kind = HeaderValue::from_static("application/json");
             answer.headers_mut().insert("content-type", kind);
             answer
@@ -139,9 +181,12 @@ fn take(path: &str, headers: &HeaderMap, body: Bytes) -> Result<(u64, Answer)> {
     }
 }
 
-fn inflated(body: Bytes, zipped: bool) -> Result<Bytes> {
-    if !zipped {
-        return Ok(body);
+fn inflated(body: Bytes, encoding: Option<&str>) -> Result<Bytes> {
+    match encoding {
+        None | Some("identity") => return Ok(body),
+        Some("zstd") => return Ok(zstd::bulk::decompress(&body, PLAIN_BYTES_MAX)?.into()),
+        Some("gzip") => {}
+        Some(other) => bail!("nobody sends {other}"),
     }
     let tail: [u8; 4] = *body.last_chunk().context("too short for gzip")?;
     let length = u32::from_le_bytes(tail) as usize;
@@ -150,16 +195,6 @@ fn inflated(body: Bytes, zipped: bool) -> Result<Bytes> {
     let read = libdeflater::Decompressor::new().gzip_decompress(&body, &mut out)?;
     ensure!(read == length, "inflated to {read} of {length} bytes");
     Ok(out.into())
-}
-
-fn items(signal: Signal, body: Bytes) -> Result<u64> {
-    let signal = match signal {
-        Signal::Traces => otlp_wire::Signal::Traces,
-        Signal::Metrics => otlp_wire::Signal::Metrics,
-        Signal::Logs => otlp_wire::Signal::Logs,
-    };
-    let payload = otlp_wire::Payload::admit(signal, body).map_err(|e| anyhow::anyhow!("{e}"))?;
-    Ok(u64::from(payload.items()))
 }
 
 /// Of `prometheus.WriteRequest` what is needed to count samples.

@@ -82,7 +82,7 @@ fn start(options: &Options, scratch: &std::path::Path, n: usize) -> Result<Stack
         set("service.telemetry.metrics.address", format!("127.0.0.1:{}", free_port()?)),
         set("extensions.health_check.endpoint", format!("127.0.0.1:{}", free_port()?)),
     ];
-    let process = Program::start(&options.foreglow, &arguments, 0, &scratch.join("log"))?;
+    let process = Program::start(&options.foreglow, &arguments, Some(0), &scratch.join("log"))?;
     Ok(Stack { process, page, otlp })
 }
 

@@ -7,6 +7,7 @@ mod configurations;
 mod crash;
 mod files;
 mod from_context;
+mod overload;
 mod own;
 mod process;
 mod queue;

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whole-process measurements: us and the peers, same input, same pinning, one run.
+//!
+//! `cargo run --release -p bench -- collectors` puts each collector on one core (`taskset -c 0`),
+//! the generator and a counting null sink (this process) on the other, and reports CPU-seconds per
+//! million items, items a second, peak RSS and how long a sender waits. `-- overload` presses ten
+//! times as hard on a sink that takes a tenth. `-- stack` measures the default stack: start to
+//! first page, OTLP sent to visible in PromQL, idle RSS. Raw figures go to `bench/results/` with
+//! the machine and the versions. A figure that is zero or absent fails the run.
+
+pub mod collectors;
+mod load;
+pub mod overload;
+mod payload;
+mod process;
+mod rows;
+mod sink;
+pub mod stack;
