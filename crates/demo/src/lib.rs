@@ -1,78 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Live demo telemetry: a small simulated shop whose CPU, memory, request durations, traces and
-//! logs belong together, sent through real OTLP over a socket like any other client's.
+//! Programs to watch: services with the official OpenTelemetry SDK in them, and telemetry that needs
+//! no service.
 //!
-//! [`run`] ticks until told to stop; a server that is not there yet costs a log line and the next
-//! try. Nothing is queued: what cannot be sent at its time is skipped, as a live source would.
+//! ```text
+//! shop       an API of six endpoints, its faults switched on from outside
+//! inference  POST /predict with batching, and the KServe v2 protocol
+//! worker     log streams, shells, websockets and tasks of a simulated day
+//! generator  the telemetry of a whole shop, simulated
+//! ```
+//! A service works without a collector: what it cannot send it drops, within the bounds of the SDK.
 
-mod send;
-mod signals;
-mod world;
-
+mod breaker;
+pub mod generator;
+pub mod inference;
+mod serving;
+pub mod shop;
+mod telemetry;
 #[cfg(test)]
-mod tests;
+mod testing;
+pub mod worker;
 
-use std::time::Duration;
-
-use basics::{Clock, Random};
-
-pub use signals::Shop;
-
-/// How to send.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// OTLP/HTTP base address, `http://host:port`.
-    pub endpoint: String,
-    /// Time between two sendings; 1 to 5 s keep the page fresh.
-    pub interval: Duration,
-    /// Metrics of this much time before the start are sent first, so that charts have a past.
-    /// Only for a store that has none: older points than it holds would be out of order.
-    pub backfill: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            endpoint: "http://127.0.0.1:4318".into(),
-            interval: Duration::from_secs(1),
-            backfill: Duration::ZERO,
-        }
-    }
-}
-
-/// Step of the backfilled past: what a dashboard shows of an hour needs no more.
-const BACKFILL_STEP: Duration = Duration::from_secs(5);
-
-/// Sends telemetry until `stop` resolves.
-///
-/// # Errors
-/// When `endpoint` is not an `http://` address.
-pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let sender = send::Sender::new(&options.endpoint)?;
-    let clock = Clock::system();
-    let begin = clock.now().saturating_sub(options.backfill.as_nanos() as u64);
-    let mut shop = Shop::new(begin, Random::from_os());
-    let work = async {
-        sender.wait_until_there().await;
-        let mut past = begin;
-        while past + (BACKFILL_STEP.as_nanos() as u64) < clock.now() {
-            past += BACKFILL_STEP.as_nanos() as u64;
-            shop.advance(past);
-            sender.send(&shop.metrics()).await;
-        }
-        let mut ticks = tokio::time::interval(options.interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        loop {
-            ticks.tick().await;
-            shop.advance(clock.now());
-            for payload in [shop.metrics(), shop.traces(), shop.logs()] {
-                sender.send(&payload).await;
-            }
-        }
-    };
-    tokio::select! {
-        () = work => {}
-        () = stop => {}
-    }
-    Ok(())
-}
+pub use telemetry::{Protocol, Target};

@@ -52,7 +52,7 @@ pub enum Command {
     /// Prints the merged configuration, or the built-in one.
     #[command(alias = "print-initial-config")]
     PrintConfig,
-    /// Runs with live demo telemetry from a simulated shop.
+    /// Runs with live demo telemetry from a simulated shop; or runs one service to watch.
     Demo(Demo),
     /// Reads every block of the embedded store and compares all checksums.
     Fsck,
@@ -103,9 +103,34 @@ pub enum Format {
     Json,
 }
 
+/// A service to watch.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Service {
+    /// A shop's API of six endpoints: ENV, DATA_PLANE_ID, ERROR_RATE, LATENCY_MS,
+    /// LATENCY_JITTER_MS, DEPENDENCY_ERROR_RATE; at run time PUT /admin/faults.
+    Shop(Shop),
+    /// POST /predict with batching: APP_ENV, DEFAULT_LATENCY_MS, MAX_BATCH_SIZE.
+    Inference,
+    /// Log streams, shells, websockets and tasks of a lively day: WORKER_LOAD, WORKER_METRICS.
+    Worker,
+}
+
+/// Which shop.
+#[derive(Clone, Debug, Args)]
+pub struct Shop {
+    /// prod (port 8081), dev (8082), qa (8083) or another (8080); instead of ENV.
+    #[arg(long, value_name = "NAME")]
+    pub environment: Option<String>,
+}
+
 /// How the demo sends.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Demo {
+    /// A service instrumented with the official SDK, which runs alone and takes the OTEL_*
+    /// variables.
+    #[command(subcommand)]
+    pub service: Option<Service>,
     /// Where to send by OTLP/HTTP; follow a receiver that was moved with --set.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
     pub endpoint: String,

@@ -17,6 +17,8 @@ mod own;
 mod ports;
 mod reload;
 mod run;
+mod services;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -35,7 +37,10 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         None => run::run(&cli.options, None),
-        Some(Command::Demo(demo)) => run::run(&cli.options, Some(demo)),
+        Some(Command::Demo(demo)) => match &demo.service {
+            Some(service) => services::run(&cli.options, service),
+            None => run::run(&cli.options, Some(demo)),
+        },
         Some(Command::Validate(how)) if how.report => {
             return report(configuration::report(&cli.options, how.format));
         }

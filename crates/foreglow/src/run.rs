@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use pipeline::runtime::ReloadMeter;
 use pipeline::{Graph, Host};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Demo, Options};
 use crate::reload::{self, Files};
+use crate::stop::StopSignals;
 use crate::{banner, configuration, data, logs, own, ports};
 
 /// How long stopping may take. Kubernetes kills after 30 s; queues must be on disk before that.
@@ -80,36 +81,12 @@ fn cannot_start(error: &basics::Error) -> anyhow::Error {
 /// A past is only for a store that has none: its points would come before those that are there.
 async fn send_demo(demo: Demo, is_first_start: bool) {
     let backfill = if is_first_start { demo.backfill * 60 } else { 0 };
-    let options = demo::Options {
+    let options = demo::generator::Options {
         endpoint: demo.endpoint,
         interval: Duration::from_secs(demo.interval),
         backfill: Duration::from_secs(backfill),
     };
-    if let Err(error) = demo::run(options, std::future::pending()).await {
+    if let Err(error) = demo::generator::run(options, std::future::pending()).await {
         tracing::error!("demo telemetry ended: {error:#}");
-    }
-}
-
-/// SIGINT and SIGTERM.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for stop signals");
-        Ok(StopSignals {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    /// Resolves with the next one.
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }

@@ -9,7 +9,7 @@
 use basics::{Random, UnixNano};
 use otlp_wire::{Payload, SpanKind, StatusCode, Temporality, write};
 
-use crate::world::{Load, SERVICES, gauss, incident, load};
+use super::world::{Load, SERVICES, gauss, incident, load};
 
 /// Upper bounds of `http.server.request.duration` in seconds, as the semantic conventions advise.
 const BOUNDS: &[f64] =

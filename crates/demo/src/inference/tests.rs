@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use serde_json::json;
+
+use super::*;
+use crate::Protocol;
+use crate::testing::{Running, pairs};
+
+async fn service(latency: u64, batch_max: usize) -> Running {
+    Running::start(Protocol::Grpc, |target, ready, stopped| {
+        let settings = Settings {
+            environment: "local".into(),
+            listen: "127.0.0.1:0".into(),
+            latency: Duration::from_millis(latency),
+            batch_max,
+            target,
+        };
+        let ready = |address| ready.send(address).expect("waited for");
+        run(settings, ready, async {
+            let _ = stopped.await;
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn predictions_are_answered_as_the_document_has_it_and_seen_at_the_far_end() {
+    let service = service(20, 32).await;
+    let health = service.ask("GET", "/health", None).await;
+    assert_eq!(health.text, r#"{"status":"ok","env":"local","tracing_enabled":true}"#);
+    let answer = service.ask("POST", "/predict", Some(r#"{"features": [0.5, 1.5, 2.0]}"#)).await;
+    let said = answer.json();
+    let latency = said["latency_ms"].as_u64().expect("a whole number");
+    assert!((20..2000).contains(&latency));
+    let trace = said["trace_id"].as_str().expect("an id");
+    let expected = format!(
+        r#"{{"prediction":4.0,"model_name":"simple-linear-demo","latency_ms":{latency},"trace_id":"{trace}"}}"#
+    );
+    assert_eq!(answer.text, expected);
+    for (body, place, told) in [
+        ("{", json!(["body"]), "EOF"),
+        ("[1]", json!(["body"]), "object"),
+        ("{}", json!(["body", "features"]), "required"),
+        (r#"{"features": 1}"#, json!(["body", "features"]), "list"),
+        (r#"{"features": []}"#, json!(["body", "features"]), "at least one"),
+        (r#"{"features": [1, "x"]}"#, json!(["body", "features", 1]), "number"),
+        (r#"{"features": [1e999]}"#, json!(["body"]), "out of range"),
+    ] {
+        let answer = service.ask("POST", "/predict", Some(body)).await;
+        let detail = answer.json()["detail"][0].clone();
+        assert_eq!((answer.status.as_u16(), &detail["loc"]), (422, &place), "{body}");
+        assert!(detail["msg"].as_str().expect("text").contains(told), "{detail}");
+    }
+    let all = service.stop().await;
+    assert_eq!(all.sum("http_requests_total", &["path=/predict", "status=200"]), 1.0);
+    assert_eq!(all.sum("http_requests_total", &["status=422"]), 7.0);
+    assert_eq!(all.sum("predictions_total", &["model_name=simple-linear-demo"]), 1.0);
+    assert_eq!(all.sum("errors_total", &["error_type=validation"]), 7.0);
+    assert_eq!(all.sum("prediction_latency_ms", &[]), 1.0);
+    assert_eq!(all.sum("request_duration_ms", &[]), 9.0);
+    assert_eq!(all.sum("active_requests", &[]), 0.0);
+    let requests = all.spans("HTTP POST /predict");
+    let ok =
+        requests.iter().find(|s| pairs(&s.attributes).contains("http.response.status_code=200"));
+    let ok = ok.expect("the one that went well");
+    assert_eq!(hex(&ok.trace_id), trace);
+    for name in ["validate_input", "model_inference", "format_response"] {
+        let steps = all.spans(name);
+        assert_eq!(steps.iter().filter(|s| s.parent_span_id == ok.span_id).count(), 1, "{name}");
+    }
+    let inference = pairs(&all.spans("model_inference")[0].attributes);
+    assert!(
+        inference.contains("batch.size=1") && inference.contains("model.name=simple-linear-demo")
+    );
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn requests_that_wait_are_computed_together_and_too_many_are_refused() {
+    let meter = opentelemetry::global::meter("test");
+    let batcher = Arc::new(Batcher::start(Duration::from_millis(100), 4, &meter));
+    let ask = |n: usize| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.ask(vec![n as f64, 0.5]).await })
+    };
+    let all: Vec<_> = (0..batching::QUEUE * 2).map(ask).collect();
+    let mut sizes = Vec::new();
+    let mut refused = 0;
+    for (n, answer) in all.into_iter().enumerate() {
+        match answer.await.expect("no panic") {
+            Some(computed) => {
+                assert_eq!(computed.prediction, n as f64 + 0.5, "each its own answer");
+                sizes.push(computed.batch);
+            }
+            None => refused += 1,
+        }
+    }
+    assert!(sizes.iter().all(|size| (1..=4).contains(size)) && sizes.contains(&4));
+    assert!(refused > 0 && sizes.len() >= batching::QUEUE, "{refused} refused");
+}

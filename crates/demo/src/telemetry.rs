@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The official SDK, set up as its environment variables say.
+//!
+//! In: the standard `OTEL_*` variables, which win over what a service says of itself. Out: a tracer,
+//! a meter and a logger whose data leave every second by OTLP. gRPC when the port is 4317 and no
+//! protocol is named, as the SDKs of other languages do. A collector that is away costs what the
+//! SDK's queues hold: 2,048 spans and log records; the rest is dropped and counted by it.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
+use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter};
+use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::{
+    BatchConfigBuilder as LogBatches, BatchLogProcessor, SdkLogger, SdkLoggerProvider,
+};
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder as SpanBatches, BatchSpanProcessor, SdkTracer, SdkTracerProvider,
+};
+
+/// So often telemetry leaves unless the environment says otherwise: pages are fresh, and a second
+/// of a service is one small request.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest answer of a collector that is read.
+const ANSWER_MAX: usize = 64 << 10;
+
+/// How long a stop waits for what is still to be sent.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// How telemetry travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP over gRPC.
+    Grpc,
+    /// OTLP over HTTP with protobuf.
+    Http,
+}
+
+/// Where telemetry goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Base address; none = as the `OTEL_EXPORTER_OTLP_*` variables and defaults of the SDK say.
+    pub endpoint: Option<String>,
+    /// How it gets there.
+    pub protocol: Protocol,
+}
+
+impl Target {
+    /// As the environment says; `variable` gives the value of one.
+    pub fn of(variable: impl Fn(&str) -> Option<String>) -> Target {
+        // The second document's name for it.
+        let own = variable("OTEL_ENDPOINT");
+        let standard = variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+        let endpoint = if standard.is_some() { None } else { own.clone() };
+        let named = variable("OTEL_EXPORTER_OTLP_PROTOCOL");
+        let port = standard.or(own).and_then(|url| url.parse::<http::Uri>().ok()?.port_u16());
+        let protocol = match named.as_deref() {
+            Some("grpc") => Protocol::Grpc,
+            None if port == Some(4317) => Protocol::Grpc,
+            _ => Protocol::Http,
+        };
+        Target { endpoint, protocol }
+    }
+
+    fn shown(&self) -> String {
+        let standard = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
+        let default = match self.protocol {
+            Protocol::Grpc => "http://localhost:4317",
+            Protocol::Http => "http://localhost:4318",
+        };
+        self.endpoint.clone().or(standard).unwrap_or_else(|| default.to_owned())
+    }
+
+    fn url(&self, signal: &str) -> Option<String> {
+        let endpoint = self.endpoint.as_ref()?;
+        Some(match self.protocol {
+            Protocol::Grpc => endpoint.clone(),
+            Protocol::Http => format!("{}/v1/{signal}", endpoint.trim_end_matches('/')),
+        })
+    }
+}
+
+/// Which signals a service sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signals {
+    pub traces: bool,
+    pub metrics: bool,
+    pub logs: bool,
+}
+
+impl Signals {
+    /// All but those switched off by `OTEL_SDK_DISABLED` and `OTEL_<SIGNAL>_EXPORTER=none`.
+    pub fn of(variable: impl Fn(&str) -> Option<String>) -> Signals {
+        let on = variable("OTEL_SDK_DISABLED").is_none_or(|value| value != "true");
+        let sent = |name: &str| on && variable(name).is_none_or(|value| value != "none");
+        Signals {
+            traces: sent("OTEL_TRACES_EXPORTER"),
+            metrics: sent("OTEL_METRICS_EXPORTER"),
+            logs: sent("OTEL_LOGS_EXPORTER"),
+        }
+    }
+}
+
+/// A service's tracer, meter and logger.
+pub(crate) struct Telemetry {
+    pub tracer: SdkTracer,
+    pub meter: Meter,
+    pub signals: Signals,
+    logger: SdkLogger,
+    traces: SdkTracerProvider,
+    metrics: SdkMeterProvider,
+    logs: SdkLoggerProvider,
+}
+
+impl Telemetry {
+    /// Begins to send for the service `name` with `attributes` on its resource. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the environment names an address that is none.
+    pub fn start(
+        name: &'static str,
+        attributes: Vec<KeyValue>,
+        target: &Target,
+        signals: Signals,
+    ) -> Result<Telemetry> {
+        let resource = resource(name, attributes);
+        let mut traces = SdkTracerProvider::builder().with_resource(resource.clone());
+        if signals.traces {
+            let batches = SpanBatches::default().with_scheduled_delay(INTERVAL).build();
+            let exporter = spans(target).context("cannot send traces")?;
+            let processor =
+                BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+            traces = traces.with_span_processor(processor);
+        }
+        let mut metrics = SdkMeterProvider::builder().with_resource(resource.clone());
+        if signals.metrics {
+            let exporter = points(target).context("cannot send metrics")?;
+            metrics = metrics.with_reader(reader(exporter));
+        }
+        let mut logs = SdkLoggerProvider::builder().with_resource(resource);
+        if signals.logs {
+            let batches = LogBatches::default().with_scheduled_delay(INTERVAL).build();
+            let exporter = records(target).context("cannot send logs")?;
+            let processor = BatchLogProcessor::builder(exporter).with_batch_config(batches).build();
+            logs = logs.with_log_processor(processor);
+        }
+        let (traces, metrics, logs) = (traces.build(), metrics.build(), logs.build());
+        tracing::info!("OpenTelemetry initialized");
+        tracing::info!("Exporting to: {}", target.shown());
+        tracing::info!("Tracing enabled: {}", signals.traces);
+        Ok(Telemetry {
+            tracer: traces.tracer(name),
+            meter: metrics.meter(name),
+            signals,
+            logger: logs.logger(name),
+            traces,
+            metrics,
+            logs,
+        })
+    }
+
+    /// A log record that belongs to the span of `context`.
+    pub fn log(
+        &self,
+        context: &Context,
+        severity: Severity,
+        body: &'static str,
+        attributes: impl IntoIterator<Item = (&'static str, AnyValue)>,
+    ) {
+        if !self.signals.logs {
+            return;
+        }
+        let mut record = self.logger.create_log_record();
+        record.set_observed_timestamp(std::time::SystemTime::now());
+        record.set_timestamp(std::time::SystemTime::now());
+        record.set_severity_number(severity);
+        record.set_severity_text(severity.name());
+        record.set_body(body.into());
+        record.add_attributes(attributes);
+        let span = context.span();
+        let span = span.span_context();
+        if span.is_valid() {
+            record.set_trace_context(span.trace_id(), span.span_id(), Some(span.trace_flags()));
+        }
+        self.logger.emit(record);
+    }
+
+    /// Sends what is left and ends; blocks for [`FLUSH`] a signal at most.
+    pub fn stop(self) {
+        let ended = [
+            self.traces.shutdown_with_timeout(FLUSH),
+            self.metrics.shutdown_with_timeout(FLUSH),
+            self.logs.shutdown_with_timeout(FLUSH),
+        ];
+        for error in ended.into_iter().filter_map(Result::err) {
+            tracing::warn!("the last telemetry may not have arrived: {error}");
+        }
+    }
+}
+
+/// What the service says of itself, where the environment does not say otherwise.
+fn resource(name: &'static str, attributes: Vec<KeyValue>) -> Resource {
+    let given = Resource::builder().build();
+    let is_given = |key: &opentelemetry::Key| {
+        given.get(key).is_some_and(|value| !value.as_str().starts_with("unknown_service"))
+    };
+    let own = [
+        KeyValue::new("service.name", name),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", instance()),
+    ];
+    let missing = own.into_iter().chain(attributes).filter(|pair| !is_given(&pair.key));
+    Resource::builder().with_attributes(missing.collect::<Vec<_>>()).build()
+}
+
+/// Tells processes of one service apart.
+fn instance() -> String {
+    format!("{}-{}", std::process::id(), basics::Random::from_os().next_u64() % 10_000)
+}
+
+fn reader(exporter: MetricExporter) -> PeriodicReader<MetricExporter> {
+    let builder = PeriodicReader::builder(exporter);
+    match std::env::var_os("OTEL_METRIC_EXPORT_INTERVAL") {
+        // Read by the builder itself.
+        Some(_) => builder.build(),
+        None => builder.with_interval(INTERVAL).build(),
+    }
+}
+
+macro_rules! exporter {
+    ($name:ident, $exporter:ident, $signal:literal) => {
+        fn $name(target: &Target) -> Result<$exporter, opentelemetry_otlp::ExporterBuildError> {
+            let builder = $exporter::builder();
+            match (target.protocol, target.url($signal)) {
+                (Protocol::Grpc, None) => builder.with_tonic().build(),
+                (Protocol::Grpc, Some(url)) => builder.with_tonic().with_endpoint(url).build(),
+                (Protocol::Http, None) => builder.with_http().with_http_client(Http::new()).build(),
+                (Protocol::Http, Some(url)) => {
+                    let builder = builder.with_http().with_http_client(Http::new());
+                    builder.with_endpoint(url).build()
+                }
+            }
+        }
+    };
+}
+
+exporter!(spans, SpanExporter, "traces");
+exporter!(points, MetricExporter, "metrics");
+exporter!(records, LogExporter, "logs");
+
+/// HTTP on our runtime for the SDK's own threads, which have none.
+struct Http {
+    client: Client<HttpConnector, Full<Bytes>>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Http {
+    fn new() -> Http {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Http { client, runtime: tokio::runtime::Handle::current() }
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Http")
+    }
+}
+
+#[async_trait]
+impl HttpClient for Http {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let client = self.client.clone();
+        let sent = self.runtime.spawn(async move {
+            let answer = client.request(request.map(Full::new)).await?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, ANSWER_MAX).collect().await?.to_bytes();
+            Ok::<_, HttpError>(Response::from_parts(head, body))
+        });
+        sent.await?
+    }
+}
