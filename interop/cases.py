@@ -12,6 +12,7 @@ import urllib.request
 
 import backend_cases
 import object_store_cases
+import own_metrics
 import peers
 import prometheus_cases
 import promql_differential
@@ -341,7 +342,8 @@ def differential(stack):
 
 def verdicts(stack):
     """Upstream's own test configurations are accepted and refused as the Go collector does."""
-    return beside_go(stack, "verdicts", peers.otelcol_contrib())
+    of_all = beside_go(stack, "verdicts", peers.otelcol_contrib())
+    return f"{of_all}; {beside_go(stack, 'verdicts', peers.otelcol_host())}"
 
 
 def documents(stack):
@@ -397,7 +399,37 @@ def files(stack):
     return done.stdout.strip().splitlines()[-1]
 
 
+def beside_host(stack, program):
+    """Runs `program` with our binary and the Go collector that has what the small ones lack; its last line is the result."""
+    done = subprocess.run(
+        [peers.with_yaml(), ROOT / "interop" / program, binary(), peers.otelcol_host()],
+        capture_output=True, text=True, timeout=900, cwd=stack.folder,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
+def bulk_like_go(stack):
+    """The Elasticsearch exporter of the Go collector and ours, in each mapping mode: equal documents."""
+    return beside_host(stack, "bulk.py")
+
+
+def host_like_go(stack):
+    """The host metrics of the Go collector and ours, each scraper: equal metrics, units, types and attributes."""
+    return beside_host(stack, "host.py")
+
+
+def written_like_go(stack):
+    """What the exporters `file` and `debug` of the Go collector write, and ours: equal items, equal text."""
+    done = subprocess.run(
+        [peers.with_yaml(), ROOT / "interop" / "written.py", binary(), peers.otelcol_contrib()],
+        capture_output=True, text=True, timeout=300, cwd=stack.folder,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
 # Quick ones first: `--minutes` starts as many as fit its time.
 ALL = [telemetrygen, python_sdk, python_sdk_over_tls, secure.go_collector_over_mtls, promtool, prometheus, victoria_metrics,
-       *prometheus_cases.ALL, browser, *promql_differential.ALL, mlserver, go_collector_to_us, us_to_go_collector, *backend_cases.ALL, *object_store_cases.ALL, differential, files, scrapes,
+       *prometheus_cases.ALL, browser, *promql_differential.ALL, mlserver, go_collector_to_us, us_to_go_collector, *backend_cases.ALL, *object_store_cases.ALL, differential, written_like_go, own_metrics.own_metrics_like_go, bulk_like_go, host_like_go, files, scrapes,
        verdicts, documents]

@@ -3,7 +3,7 @@
 
 Run by the cases `differential` and `config_verdicts` with an interpreter that has PyYAML:
 `differential.py outputs|verdicts FOREGLOW OTELCOL [name ...]`. Cases are data: `differential/*.yaml`, a list of
-    {name, signal, input, processors, chain, [settle: seconds], [ignore: parts not compared],
+    {name, signal, input, processors, chain, [settle: seconds], [ignore: parts not compared], [env: variables], [warm: seconds before the first request],
      [differs: why we answer otherwise]}
 with inputs in `differential/input/*.json` (OTLP/JSON requests, one a line). Output is compared item by item:
 grouping into requests, order of items and of attributes, and absent versus empty fields do not matter.
@@ -11,8 +11,10 @@ grouping into requests, order of items and of attributes, and absent versus empt
 
 import http.server
 import json
+import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -93,8 +95,12 @@ def output(program, ours, case, folder):
     with log.open("w") as stream:
         process = subprocess.Popen(
             command(program, ours, path, folder / "data"), stdout=stream, stderr=subprocess.STDOUT,
+            env={**os.environ, **case.get("env", {})},
         )
     try:
+        if "warm" in case:
+            wait_until_up(process, log, port)
+            time.sleep(case["warm"])
         answers = [post(process, log, port, case["signal"], line) for line in lines(case["input"])]
         time.sleep(case.get("settle", 0))
         process.terminate()
@@ -106,6 +112,17 @@ def output(program, ours, case, folder):
     items = [item for request in sink.requests for item in flat(case["signal"], request)]
     items = [{key: value for key, value in item.items() if key not in case.get("ignore", [])} for item in items]
     return answers, sorted(json.dumps(item, sort_keys=True) for item in items)
+
+
+def wait_until_up(process, log, port):
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            assert process.poll() is None and time.monotonic() < end, f"did not start:\n{log.read_text()[-2000:]}"
+            time.sleep(0.05)
 
 
 def lines(name):
@@ -216,13 +233,15 @@ def verdicts(foreglow, otelcol, names):
     """Upstream's own test configurations, read from the Go module cache: accepted and refused alike."""
     cache = pathlib.Path(subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip())
     version = subprocess.run([otelcol, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
-    rules = yaml.safe_load((HERE / "verdicts" / "components.yaml").read_text())
+    name = "host.yaml" if pathlib.Path(otelcol).name == "otelcol-host" else "components.yaml"
+    rules = yaml.safe_load((HERE / "verdicts" / name).read_text())
     agreed, accepted, wrong = 0, [], []
     for rule in rules:
         folders = {path.name.rsplit("@", 1)[1]: path for path in cache.glob(rule["module"] + "@v*")}
-        folder = folders.get(f"v{version}")
+        wanted = rule.get("version", version)
+        folder = folders.get(f"v{wanted}")
         if folder is None:
-            wrong.append(f"{rule['module']}: version {version} is not in the Go module cache")
+            wrong.append(f"{rule['module']}: version {wanted} is not in the Go module cache")
             continue
         for path in sorted(folder.glob("testdata/*.y*ml")):
             for name, body in bodies(path, rule["type"]):
@@ -267,8 +286,8 @@ def verdict(program, ours, rule, body):
     section, kind = rule["section"], rule["type"]
     config = {
         "receivers": {"otlp": {"protocols": {"grpc": None}}},
-        "exporters": {"debug": None},
-        "service": {"pipelines": {rule["signal"]: {"receivers": ["otlp"], "exporters": ["debug"]}}},
+        "exporters": {"otlphttp": {"endpoint": "http://127.0.0.1:1"}},
+        "service": {"pipelines": {rule["signal"]: {"receivers": ["otlp"], "exporters": ["otlphttp"]}}},
     }
     config.setdefault(section, {})[kind] = body
     if section == "extensions":

@@ -13,6 +13,8 @@ import sys
 import tempfile
 import zipfile
 
+import stand_ins
+
 CACHE = pathlib.Path(
     os.environ.get("FOREGLOW_INTEROP_CACHE")
     or pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "foreglow-interop"
@@ -54,8 +56,9 @@ def telemetrygen():
     return path
 
 
-def collector(name, version, stable, modules):
-    """A Go collector of published modules: {section: [module path, ...]}, all of one version."""
+def collector(name, version, stable, modules, more=()):
+    """A Go collector of published modules: {section: [module path, ...]}, all of one version unless a path names its own;
+    `more` lines of the builder's manifest."""
     path = BIN / name
     if path.exists():
         return path
@@ -65,9 +68,10 @@ def collector(name, version, stable, modules):
     lines = [f"dist: {{name: {name}, output_path: {source}/build, version: {version}}}"]
     for section, paths in modules.items():
         lines.append(f"{section}:")
-        lines += [f"  - gomod: {path} v{version}" for path in paths]
+        lines += [f"  - gomod: {path if ' ' in path else f'{path} v{version}'}" for path in paths]
     lines.append("providers:")
     lines += [f"  - gomod: {CORE}/confmap/provider/{one}provider v{stable}" for one in ("env", "file", "yaml")]
+    lines += more
     manifest = source / "builder.yaml"
     manifest.write_text("\n".join(lines) + "\n")
     run([BIN / "builder", "--config", manifest, "--skip-strict-versioning"], env=go_environment())
@@ -91,8 +95,8 @@ def otelcol():
 
 
 def otelcol_contrib():
-    """The Go collector with what both of us have, at the version of which the module proxy serves most: neither its
-    Elasticsearch exporter nor its host metrics receiver can be built from what is served."""
+    """The Go collector with what both of us have, at the version of which the module proxy serves most; what cannot be
+    built from what is served alone is in `otelcol_host`."""
     return collector("otelcol-contrib", "0.158.0", "1.64.0", {
         "receivers": of(CORE, "receiver", ["otlp"]) + of(CONTRIB, "receiver", ["prometheus", "otlpjsonfile"]),
         "processors": of(CORE, "processor", ["batch", "memorylimiter"])
@@ -104,6 +108,17 @@ def otelcol_contrib():
         "extensions": of(CORE, "extension", ["zpages"]) + [f"{CONTRIB}/extension/storage/filestorage"]
         + of(CONTRIB, "extension", ["basicauth", "bearertokenauth"]),
     })
+
+
+def otelcol_host():
+    """The Go collector with its host metrics receiver and its Elasticsearch exporter. Both name modules that the proxy does
+    not serve and that have no part in what is compared: `stand_ins` writes those."""
+    stand_in = stand_ins.write(CACHE / "src" / "stand-ins")
+    return collector("otelcol-host", "0.158.0", "1.64.0", {
+        "receivers": of(CORE, "receiver", ["otlp"]) + of(CONTRIB, "receiver", ["hostmetrics"]),
+        "exporters": of(CORE, "exporter", ["otlphttp"]) + [f"{CONTRIB}/exporter/elasticsearchexporter v0.157.0"],
+        "extensions": [f"{CONTRIB}/extension/pprofextension v0.159.0"],
+    }, stand_in)
 
 
 def rotel():

@@ -82,19 +82,83 @@ pub struct Scrapers {
     pub system: Option<Plain>,
     /// Single processes.
     pub process: Option<Process>,
-    /// Not yet.
-    pub nfs: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+    /// NFS client and server of the kernel.
+    pub nfs: Option<Plain>,
 }
 
-/// Which metrics are on; those not named are as by default.
+/// Which metrics are on, and with what; those not named are as by default.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub struct Metrics(BTreeMap<String, Toggle>);
+pub struct Metrics(BTreeMap<String, Metric>);
+
+/// One metric.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Metric {
+    /// On or off; `None` = as by default.
+    pub enabled: Option<bool>,
+    /// Attributes that its points keep; `None` = those by default.
+    pub attributes: Option<Vec<String>>,
+    /// What becomes of points that are the same without the others.
+    pub aggregation_strategy: Option<Strategy>,
+}
+
+/// How points become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// Their sum; the default of sums.
+    Sum,
+    /// Their mean; the default of gauges.
+    Avg,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+}
+
+/// Which attributes the points of a metric keep.
+pub struct Kept<'a> {
+    names: Names<'a>,
+    /// What becomes of points that are the same then.
+    pub strategy: Strategy,
+}
+
+enum Names<'a> {
+    Written(&'a [String]),
+    Default(&'static [&'static str]),
+}
+
+impl Kept<'_> {
+    /// Whether `key` is kept.
+    pub fn has(&self, key: &str) -> bool {
+        match self.names {
+            Names::Written(names) => names.iter().any(|name| name == key),
+            Names::Default(names) => names.contains(&key),
+        }
+    }
+}
+
+/// Metrics that do not have all their attributes by default: numbers of processors.
+const WITHOUT: [&str; 2] = ["system.cpu.time", "system.cpu.utilization"];
 
 impl Metrics {
     /// Whether the metric `name` is on, which by default it is as `default` says.
     pub fn enabled(&self, name: &str, default: bool) -> bool {
-        self.0.get(name).map_or(default, |toggle| toggle.enabled)
+        self.0.get(name).and_then(|metric| metric.enabled).unwrap_or(default)
+    }
+
+    /// The attributes that points of `name` keep; `None` = all there are.
+    pub fn kept(&self, name: &str, default: Strategy) -> Option<Kept<'_>> {
+        let metric = self.0.get(name);
+        let written = metric.and_then(|metric| metric.attributes.as_deref());
+        let names = match written {
+            Some(names) => Names::Written(names),
+            None if WITHOUT.contains(&name) => Names::Default(&["state"]),
+            None => return None,
+        };
+        let strategy = metric.and_then(|metric| metric.aggregation_strategy).unwrap_or(default);
+        Some(Kept { names, strategy })
     }
 }
 
@@ -273,18 +337,25 @@ impl ComponentConfig for Config {
         }
         let scrapers = &self.scrapers;
         let mut at = at.key("scrapers");
-        if scrapers.nfs.is_some() {
-            at.error("nfs", "scraper nfs is not supported yet");
-        }
-        if scrapers.names().is_empty() && scrapers.nfs.is_none() {
+        if scrapers.names().is_empty() {
             at.error("", "must specify at least one scraper when using hostmetrics receiver");
         }
         for name in scrapers.names() {
             let mut at = at.key(name);
             let mut at = at.key("metrics");
-            for metric in scrapers.metrics(name).0.keys() {
-                if !metrics::of(name).contains(&metric.as_str()) {
+            for (metric, written) in &scrapers.metrics(name).0 {
+                let known = metrics::of(name).iter().find(|(known, _)| known == metric);
+                let Some((_, attributes)) = known else {
                     at.error(metric, format!("scraper {name} has no metric \"{metric}\""));
+                    continue;
+                };
+                let names = written.attributes.iter().flatten();
+                for wrong in names.filter(|name| !attributes.contains(&name.as_str())) {
+                    let valid = attributes.join(", ");
+                    let message = format!(
+                        "metric {metric} doesn't have an attribute {wrong}, valid attributes: [{valid}]"
+                    );
+                    at.key(metric).error("attributes", message);
                 }
             }
         }
@@ -328,6 +399,7 @@ impl Scrapers {
             ("processes", self.processes.is_some()),
             ("system", self.system.is_some()),
             ("process", self.process.is_some()),
+            ("nfs", self.nfs.is_some()),
         ];
         on.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
     }
@@ -340,6 +412,7 @@ impl Scrapers {
             "memory" => plain(&self.memory),
             "paging" => plain(&self.paging),
             "processes" => plain(&self.processes),
+            "nfs" => plain(&self.nfs),
             "load" => self.load.as_ref().map(|s| s.metrics.clone()),
             "disk" => self.disk.as_ref().map(|s| s.metrics.clone()),
             "filesystem" => self.filesystem.as_ref().map(|s| s.metrics.clone()),

@@ -10,7 +10,7 @@ use otlp_wire::{Payload, write};
 use super::config::{Config, Filter, Scrapers};
 use super::emit::Emit;
 use super::scrapers::process::{Around, Processes};
-use super::scrapers::{cpu, disk, filesystem, load, memory, network, paging, processes};
+use super::scrapers::{cpu, disk, filesystem, load, memory, network, nfs, paging, processes};
 
 /// Where metrics come from, in every scope name.
 const SCOPE: &str = "foreglow/receivers/hostmetrics/";
@@ -152,6 +152,15 @@ impl Reader {
                 if let Some(first) = missing.first() {
                     let count = missing.len();
                     tracing::debug!(count, "not all of all processes can be read; {first}");
+                }
+            }
+            "nfs" => {
+                // No file where the kernel has no client or no server.
+                if let Ok(text) = proc.text("net/rpc/nfs") {
+                    nfs::write_client(&text, &mut emit);
+                }
+                if let Ok(text) = proc.text("net/rpc/nfsd") {
+                    nfs::write_server(&text, &mut emit);
                 }
             }
             "processes" => processes::write(&proc.states()?, &proc.text("stat")?, &mut emit),

@@ -13,6 +13,9 @@ const STAT: &str = "cpu  300 0 100 600 0 0 0 0 0 0\n\
     cpu1 100 0 50 300 0 0 0 0 0 0\n\
     intr 1\nbtime 1700000000\nprocesses 4242\nprocs_running 1\n";
 
+/// Settings of `cpu` that keep the attribute which is off by default.
+const PER_PROCESSOR: &str = r#"{"metrics":{"system.cpu.time":{"attributes":["cpu","state"]}}}"#;
+
 /// A `/proc` with the given files below a temporary directory.
 fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("temp dir");
@@ -64,8 +67,8 @@ fn all(yaml_like: impl FnOnce(&mut Scrapers)) -> Scrapers {
 #[test]
 fn processor_time_is_per_processor_and_state_since_boot() {
     let root = root(&[("stat", STAT)]);
-    let mut reader = reader(&root, all(|s| s.cpu = Some(Default::default())));
-    let reading = reader.read(1);
+    let mut by_processor = reader(&root, all(|s| s.cpu = Some(serde_json_like(PER_PROCESSOR))));
+    let reading = by_processor.read(1);
     check(
         &reading,
         &[
@@ -89,7 +92,7 @@ fn utilization_is_the_share_since_the_last_reading() {
     let root = root(&[("stat", "cpu0 100 0 0 100 0 0 0 0\n")]);
     let scrapers = all(|s| {
         s.cpu = Some(serde_json_like(
-            r#"{"metrics":{"system.cpu.utilization":{"enabled":true},"system.cpu.time":{"enabled":false},"system.cpu.logical.count":{"enabled":false}}}"#,
+            r#"{"metrics":{"system.cpu.utilization":{"enabled":true,"attributes":["cpu","state"]},"system.cpu.time":{"enabled":false},"system.cpu.logical.count":{"enabled":false}}}"#,
         ));
     });
     let mut reader = reader(&root, scrapers);
@@ -101,6 +104,43 @@ fn utilization_is_the_share_since_the_last_reading() {
             ("system.cpu.utilization{cpu=cpu0,state=user} 1", 0.3),
             ("system.cpu.utilization{cpu=cpu0,state=idle} 1", 0.7),
         ],
+    );
+}
+
+#[test]
+fn points_that_are_the_same_without_an_attribute_become_one() {
+    let root = root(&[("stat", STAT)]);
+    let read = |json: &str| reader(&root, all(|s| s.cpu = Some(serde_json_like(json)))).read(1);
+    let with = |keys: &str| format!(r#"{{"metrics":{{"system.cpu.time":{{{keys}}}}}}}"#);
+    for (keys, key, value) in [
+        ("", "system.cpu.time{state=user} s", 3.0),
+        (
+            r#""attributes":["state"],"aggregation_strategy":"max""#,
+            "system.cpu.time{state=user} s",
+            2.0,
+        ),
+        (
+            r#""attributes":["state"],"aggregation_strategy":"min""#,
+            "system.cpu.time{state=user} s",
+            1.0,
+        ),
+        (
+            r#""attributes":["state"],"aggregation_strategy":"avg""#,
+            "system.cpu.time{state=user} s",
+            1.5,
+        ),
+        (r#""attributes":["cpu"]"#, "system.cpu.time{cpu=cpu1} s", 4.5),
+        (r#""attributes":[]"#, "system.cpu.time{} s", 10.23),
+    ] {
+        let found = points(&read(&with(keys)).payload);
+        let near = found.get(key).is_some_and(|found| (found - value).abs() < 1e-9);
+        assert!(near, "{keys}: {key} is {value} in {found:?}");
+    }
+    let yaml = "scrapers: {cpu: {metrics: {system.cpu.time: {attributes: [core]}}}}";
+    let told = pipeline::config::from_yaml::<Config>(yaml).expect_err("no such attribute");
+    assert!(
+        told.contains("doesn't have an attribute core, valid attributes: [cpu, state]"),
+        "{told}"
     );
 }
 
@@ -228,7 +268,7 @@ fn a_missing_file_costs_only_its_scraper() {
         }),
     );
     let reading = reader.read(1);
-    assert_eq!(reading.payload.items(), 17);
+    assert_eq!(reading.payload.items(), 9);
     let failed: Vec<_> = reading.scrapers.iter().filter(|(_, o)| o.is_err()).collect();
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].0, "memory");
@@ -250,8 +290,9 @@ fn optional_metrics_come_when_they_are_asked_for() {
         ("swaps", "Filename Type Size Used Priority\n/dev/sdb partition 2048 512 -2\n"),
         ("vmstat", ""),
     ]);
-    let on = |names: &[&str]| {
-        let pairs: Vec<_> = names.iter().map(|n| format!("{n:?}:{{\"enabled\":true}}")).collect();
+    let on = |names: &[(&str, &[&str])]| {
+        let pairs: Vec<_> =
+            names.iter().map(|(n, _)| format!("{n:?}:{{\"enabled\":true}}")).collect();
         format!("{{\"metrics\":{{{}}}}}", pairs.join(","))
     };
     let names = super::metrics::of;
@@ -310,7 +351,7 @@ fn each_process_is_a_resource_with_its_own_start() {
     let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let root = root(&files);
     let names = super::metrics::of("process");
-    let pairs: Vec<_> = names.iter().map(|n| format!("{n:?}:{{\"enabled\":true}}")).collect();
+    let pairs: Vec<_> = names.iter().map(|(n, _)| format!("{n:?}:{{\"enabled\":true}}")).collect();
     let json = format!(
         "{{\"metrics\":{{{}}},\"include\":{{\"names\":[\"^shop\"],\"match_type\":\"regexp\"}}}}",
         pairs.join(",")
@@ -412,7 +453,7 @@ fn kernel_says(file: &str, key: &str) -> f64 {
 #[test]
 fn values_are_what_the_kernel_says() {
     let scrapers = all(|s| {
-        s.cpu = Some(Default::default());
+        s.cpu = Some(serde_json_like(PER_PROCESSOR));
         s.memory = Some(Default::default());
         s.load = Some(Default::default());
         s.processes = Some(Default::default());
@@ -452,4 +493,56 @@ fn values_are_what_the_kernel_says() {
         resource.attr("process.pid").is_some_and(|pid| pid.text() == own.to_string())
     };
     assert_eq!(reading.payload.metrics().filter(ours).count(), 1);
+}
+
+#[test]
+fn nfs_counts_calls_of_client_and_server_by_name() {
+    let client = "net 20 0 18 3\nrpc 17857 5 17\nproc3 22 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 \
+        18 19 20 21 22\nproc4 3 0 7 9\nnewer 1 2\n";
+    let server = "rc 1 2 3\nfh 4 0 0 0 0\nio 500 600\nth 8 0 0.000 0.000\nnet 10 1 9 2\n\
+        rpc 30 6 1 2 3\nproc4 2 5 6\nproc4ops 5 9 9 9 11 12\nproc3 22 1 2\n";
+    let both = [("net/rpc/nfs", client), ("net/rpc/nfsd", server)];
+    let scrapers = || all(|s| s.nfs = Some(Default::default()));
+    let reading = reader(&root(&both), scrapers()).read(1);
+    check(
+        &reading,
+        &[
+            ("nfs.client.net.count{network.transport=tcp} {record}", 18.0),
+            ("nfs.client.net.tcp.connection.accepted{} {connection}", 3.0),
+            ("nfs.client.rpc.count{} {request}", 17857.0),
+            ("nfs.client.rpc.retransmit.count{} {retransmit}", 5.0),
+            ("nfs.client.rpc.authrefresh.count{} {authrefresh}", 17.0),
+            (
+                "nfs.client.procedure.count{onc_rpc.version=3,onc_rpc.procedure.name=COMMIT} {procedure}",
+                22.0,
+            ),
+            (
+                "nfs.client.operation.count{onc_rpc.version=4,nfs.operation.name=WRITE} {operation}",
+                9.0,
+            ),
+            ("nfs.server.repcache.requests{nfs.server.repcache.status=nocache} {request}", 3.0),
+            ("nfs.server.fh.stale.count{} {fh}", 4.0),
+            ("nfs.server.io{network.io.direction=transmit} By", 600.0),
+            ("nfs.server.thread.count{} {thread}", 8.0),
+            ("nfs.server.net.count{network.transport=udp} {request}", 1.0),
+            ("nfs.server.rpc.count{error.type=client} {request}", 3.0),
+            (
+                "nfs.server.procedure.count{onc_rpc.version=4,onc_rpc.procedure.name=COMPOUND} {procedure}",
+                6.0,
+            ),
+            (
+                "nfs.server.operation.count{onc_rpc.version=4,nfs.operation.name=CLOSE} {operation}",
+                12.0,
+            ),
+        ],
+    );
+    let found = points(&reading.payload);
+    let operations = found.keys().filter(|key| key.starts_with("nfs.server.operation")).count();
+    assert_eq!(operations, 2, "numbers that mean nothing are left out");
+    let short =
+        found.keys().filter(|key| key.contains("nfs.server.procedure.count{onc_rpc.version=3"));
+    assert_eq!(short.count(), 0, "a line that does not hold what it says is left out");
+    let none = reader(&root(&[("stat", STAT)]), scrapers()).read(1);
+    assert_eq!(none.payload.items(), 0, "a machine without NFS says nothing and nothing is wrong");
+    assert!(none.scrapers.iter().all(|(_, outcome)| outcome.is_ok()));
 }

@@ -61,7 +61,6 @@ fn mistakes_are_told_with_what_would_be_right() {
             "hostmetrics: {scrapers: {cpu: }, collection_interval: 0s}".to_owned(),
             "must be greater than zero",
         ),
-        ("hostmetrics: {scrapers: {nfs: }}".to_owned(), "scraper nfs is not supported yet"),
         (
             "hostmetrics: {scrapers: {disk: {include: {devices: ['['], match_type: regexp}}}}"
                 .to_owned(),

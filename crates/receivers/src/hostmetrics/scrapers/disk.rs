@@ -21,6 +21,12 @@ pub struct Device {
     weighted_ms: u64,
 }
 
+impl Device {
+    fn is_unused(&self) -> bool {
+        *self == Device { name: self.name.clone(), ..Device::default() }
+    }
+}
+
 /// Reads the text of `/proc/diskstats`.
 pub fn parse(diskstats: &str) -> Vec<Device> {
     diskstats.lines().filter_map(device).collect()
@@ -59,7 +65,8 @@ fn device(line: &str) -> Option<Device> {
 /// Writes the metrics of one reading of `/proc/diskstats`.
 pub fn write(diskstats: &str, filter: &Filter, emit: &mut Emit<'_>) {
     let mut devices = parse(diskstats);
-    devices.retain(|device| filter.keeps(&device.name));
+    // What has never been used (loop0, ram0) is no device to anybody.
+    devices.retain(|device| filter.keeps(&device.name) && !device.is_unused());
     let mut both = |what: Described, of: fn(&Device) -> [u64; 2]| {
         emit.counter(what, |points| {
             for device in &devices {

@@ -84,7 +84,6 @@ pub fn usage(root: &Path, point: &str) -> Option<Usage> {
         inodes_used: stat.f_files.saturating_sub(stat.f_ffree),
         inodes_free: stat.f_ffree,
     })
-    .filter(|usage| usage.used + usage.free + usage.reserved > 0)
 }
 
 /// Asks the file system mounted at `point` below `root`; `None` when it does not answer.
@@ -118,7 +117,8 @@ pub fn write(mounts: &[Mount], root: &Path, filters: &Filters, emit: &mut Emit<'
     emit.gauge(("system.filesystem.utilization", "1", false), |points| {
         for (mount, usage) in &asked {
             let reachable = usage.used + usage.free;
-            let share = usage.used as f64 / reachable.max(1) as f64;
+            // Of a file system without any bytes it is no number, as the Collector says it.
+            let share = usage.used as f64 / reachable as f64;
             points.add(share, &attributes(mount, "")[..4]);
         }
     });

@@ -11,6 +11,7 @@ pub mod filesystem;
 pub mod load;
 pub mod memory;
 pub mod network;
+pub mod nfs;
 pub mod paging;
 pub mod process;
 pub mod processes;
