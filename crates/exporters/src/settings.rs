@@ -6,9 +6,29 @@ use http::Uri;
 use pipeline::Encoding;
 use pipeline::config::shared::{self, Compression, HttpClient, SendingQueue};
 use pipeline::config::{Checker, Duration};
+use pipeline::telemetry::Labels;
 
 use crate::delivery::{BatchSettings, DeliverySettings, QueueSettings, RetrySettings, Sizer};
 use crate::net::compress::Codec;
+
+/// Where `uri` is, as labels of what is counted; with its path for a peer that has several.
+pub(crate) fn peer(uri: &Uri, with_path: bool) -> Labels {
+    let port = uri.port_u16().map(|port| ("server_port", port.to_string()));
+    let path = with_path.then(|| ("url_path", uri.path().to_owned()));
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    [("server_address", host)].into_iter().chain(port).chain(path).collect()
+}
+
+/// The URL `endpoint` for people to see: without user and password.
+pub(crate) fn without_user(endpoint: &str) -> String {
+    match endpoint
+        .split_once("://")
+        .and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?)))
+    {
+        Some((scheme, (_, rest))) => format!("{scheme}://{rest}"),
+        None => endpoint.to_owned(),
+    }
+}
 
 /// `retry_on_failure`.
 pub(crate) fn retry(config: &shared::Retry) -> Option<RetrySettings> {

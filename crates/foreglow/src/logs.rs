@@ -9,16 +9,18 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use pipeline::config::{LogSampling, LogsTelemetry};
 use tokio::sync::mpsc;
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
@@ -34,8 +36,8 @@ const QUEUED_MAX: usize = 2048;
 /// Counters of the sampling; two messages in one share it, as in the Go collector.
 const COUNTERS: usize = 4096;
 
-/// How to set another level while running.
-static SET: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+/// How to go over to other settings while running.
+static SET: OnceLock<Box<dyn Fn(Prepared) + Send + Sync>> = OnceLock::new();
 
 /// One line for an OTLP server.
 #[derive(Debug)]
@@ -52,38 +54,81 @@ pub struct Line {
     pub fields: Vec<(&'static str, String)>,
 }
 
+/// How lines look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Json,
+    Plain,
+    Color,
+}
+
+/// Settings whose outputs are open: nothing can fail any more.
+pub struct Prepared {
+    filter: EnvFilter,
+    outputs: Outputs,
+    sampling: Option<LogSampling>,
+}
+
+/// What can change while running.
+struct Current {
+    outputs: Mutex<Outputs>,
+    sampling: RwLock<Option<LogSampling>>,
+}
+
 /// Starts logging; `FOREGLOW_LOG` (`debug`, `receivers=trace`) goes before the configuration. The
 /// result is where lines for OTLP servers come out, if there are such.
 ///
 /// # Errors
 /// When an output cannot be opened.
 pub fn start(settings: &LogsTelemetry) -> Result<Option<mpsc::Receiver<Line>>> {
-    let (level, handle) = reload::Layer::new(filter(settings));
+    let Prepared { filter, outputs, sampling } = prepare(settings)?;
+    let (level, handle) = reload::Layer::new(filter);
+    let current = Arc::new(Current::new(outputs, sampling));
+    let shared = current.clone();
     // Logging starts once; a failure to set means that it has ended.
-    let _ = SET.set(Box::new(move |filter| drop(handle.reload(filter))));
-    let lines = Lines::open(settings)?;
-    let is_terminal = settings.outputs.iter().all(|output| output == "stderr");
-    let text = tracing_subscriber::fmt::layer().with_ansi(is_terminal && use_color());
-    let (json, text) = match settings.json {
-        true => (Some(tracing_subscriber::fmt::layer().json().with_writer(lines)), None),
-        false => (None, Some(text.with_writer(lines))),
-    };
+    let _ = SET.set(Box::new(move |next: Prepared| {
+        let _ = handle.reload(next.filter);
+        *shared.outputs() = next.outputs;
+        *shared.sampling.write().unwrap_or_else(PoisonError::into_inner) = next.sampling;
+    }));
+    let lines = Lines(current.clone());
+    let json = tracing_subscriber::fmt::layer().json().with_writer(lines.clone());
     let (sender, receiver) = mpsc::channel(QUEUED_MAX);
     let is_sent = !settings.pushes.is_empty();
     tracing_subscriber::registry()
         .with(level)
-        .with(settings.sampling.map(Thinned::new))
-        .with(json)
-        .with(text)
+        .with(Thinned::new(current.clone()))
+        .with(Styled { style: Style::Json, inner: json, current: current.clone() })
+        .with(Styled { style: Style::Plain, inner: plain(&lines, false), current: current.clone() })
+        .with(Styled { style: Style::Color, inner: plain(&lines, true), current })
         .with(is_sent.then_some(Sent(sender)))
         .init();
     Ok(is_sent.then_some(receiver))
 }
 
-/// Another level from now on; the rest stays what it was at the start.
-pub fn set_level(settings: &LogsTelemetry) {
-    if let Some(set) = SET.get() {
-        set(filter(settings));
+/// Lines as text.
+fn plain<S>(lines: &Lines, color: bool) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    tracing_subscriber::fmt::layer().with_ansi(color).with_writer(lines.clone())
+}
+
+/// Opens what `settings` name.
+///
+/// # Errors
+/// When an output cannot be opened.
+pub fn prepare(settings: &LogsTelemetry) -> Result<Prepared> {
+    let (filter, outputs) = (filter(settings), Outputs::open(settings)?);
+    Ok(Prepared { filter, outputs, sampling: settings.sampling })
+}
+
+impl Prepared {
+    /// Lines are as these settings say from now on; only what is sent to OTLP servers stays.
+    pub fn take_over(self) {
+        if let Some(set) = SET.get() {
+            set(self);
+        }
     }
 }
 
@@ -94,18 +139,15 @@ fn filter(settings: &LogsTelemetry) -> EnvFilter {
     }
 }
 
-/// Where lines are written.
-#[derive(Clone)]
-struct Lines(Arc<Outputs>);
-
+/// Where lines are written, and how.
 struct Outputs {
-    all: Mutex<Vec<Box<dyn Write + Send>>>,
+    all: Vec<Box<dyn Write + Send>>,
     /// What is added to each line.
     fields: String,
-    json: bool,
+    style: Style,
 }
 
-impl Lines {
+impl Outputs {
     fn open(settings: &LogsTelemetry) -> Result<Self> {
         let open = |output: &String| -> Result<Box<dyn Write + Send>> {
             Ok(match output.as_str() {
@@ -123,10 +165,53 @@ impl Lines {
             true => format!(",{key:?}:{value:?}"),
             false => format!(" {key}={value}"),
         };
-        let fields = settings.fields.iter().map(field).collect();
-        Ok(Lines(Arc::new(Outputs { all: Mutex::new(all), fields, json: settings.json })))
+        let is_terminal = settings.outputs.iter().all(|output| output == "stderr");
+        let style = match settings.json {
+            true => Style::Json,
+            false if is_terminal && use_color() => Style::Color,
+            false => Style::Plain,
+        };
+        Ok(Outputs { all, fields: settings.fields.iter().map(field).collect(), style })
     }
 }
+
+impl Current {
+    fn new(outputs: Outputs, sampling: Option<LogSampling>) -> Self {
+        Current { outputs: Mutex::new(outputs), sampling: RwLock::new(sampling) }
+    }
+
+    fn outputs(&self) -> MutexGuard<'_, Outputs> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A formatter that is asked only where lines are to look as it makes them.
+struct Styled<L> {
+    style: Style,
+    inner: L,
+    current: Arc<Current>,
+}
+
+impl<S: Subscriber, L: Layer<S>> Layer<S> for Styled<L> {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        self.inner.on_new_span(attributes, id, context);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.inner.on_record(id, values, context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let style = self.current.outputs().style;
+        if style == self.style {
+            self.inner.on_event(event, context);
+        }
+    }
+}
+
+/// Writes to what is current.
+#[derive(Clone)]
+struct Lines(Arc<Current>);
 
 impl<'a> MakeWriter<'a> for Lines {
     type Writer = Lines;
@@ -139,12 +224,14 @@ impl<'a> MakeWriter<'a> for Lines {
 impl Write for Lines {
     /// One whole line: the formatter hands each over at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let end = if self.0.json { &b"}\n"[..] } else { b"\n" };
-        let extended = match line.strip_suffix(end).filter(|_| !self.0.fields.is_empty()) {
-            Some(head) => [head, self.0.fields.as_bytes(), end].concat(),
+        let mut outputs = self.0.outputs();
+        let Outputs { all, fields, style } = &mut *outputs;
+        let end = if *style == Style::Json { &b"}\n"[..] } else { b"\n" };
+        let extended = match line.strip_suffix(end).filter(|_| !fields.is_empty()) {
+            Some(head) => [head, fields.as_bytes(), end].concat(),
             None => line.to_vec(),
         };
-        for output in self.0.all.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+        for output in all {
             // One that is full or gone must not keep the others from it.
             let _ = output.write_all(&extended);
         }
@@ -158,22 +245,24 @@ impl Write for Lines {
 
 /// Leaves out lines that repeat.
 struct Thinned {
-    settings: LogSampling,
+    current: Arc<Current>,
     begun: Instant,
     /// Number of the tick in the high half, lines in it in the low one.
     counters: Box<[AtomicU64]>,
 }
 
 impl Thinned {
-    fn new(settings: LogSampling) -> Self {
+    fn new(current: Arc<Current>) -> Self {
         let counters = (0..COUNTERS).map(|_| AtomicU64::new(0)).collect();
-        Thinned { settings, begun: Instant::now(), counters }
+        Thinned { current, begun: Instant::now(), counters }
     }
 
     fn is_wanted(&self, level: Level, message: &str, now: Duration) -> bool {
+        let sampling = *self.current.sampling.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(LogSampling { tick, initial, thereafter }) = sampling else { return true };
         let mut hash = DefaultHasher::new();
         (level.as_str(), message).hash(&mut hash);
-        let tick = (now.as_nanos() / self.settings.tick.as_nanos().max(1)) as u32;
+        let tick = (now.as_nanos() / tick.as_nanos().max(1)) as u32;
         let next = |old: u64| {
             let same = (old >> 32) as u32 == tick;
             let count = if same { old as u32 } else { 0 };
@@ -183,7 +272,6 @@ impl Thinned {
         // The closure always gives a value, so there is one.
         let old = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or(0);
         let count = next(old).map_or(1, |new| new as u32);
-        let LogSampling { initial, thereafter, .. } = self.settings;
         count <= initial || (thereafter > 0 && (count - initial).is_multiple_of(thereafter))
     }
 }
@@ -255,10 +343,16 @@ impl Visit for Found {
 mod tests {
     use super::*;
 
+    fn current(settings: &LogsTelemetry) -> Arc<Current> {
+        let Prepared { outputs, sampling, .. } = prepare(settings).expect("opens");
+        Arc::new(Current::new(outputs, sampling))
+    }
+
     #[test]
     fn of_equal_lines_the_first_and_every_nth_are_written_in_each_tick() {
         let tick = Duration::from_secs(10);
-        let thinned = Thinned::new(LogSampling { tick, initial: 2, thereafter: 3 });
+        let sampling = Some(LogSampling { tick, initial: 2, thereafter: 3 });
+        let thinned = Thinned::new(current(&LogsTelemetry { sampling, ..Default::default() }));
         let wanted = |second: u64, message: &str| {
             thinned.is_wanted(Level::WARN, message, Duration::from_secs(second))
         };
@@ -278,16 +372,16 @@ mod tests {
             json: true,
             ..LogsTelemetry::default()
         };
-        let mut lines = Lines::open(&settings).expect("opens");
+        let mut lines = Lines(current(&settings));
         lines.write_all(b"{\"a\":1}\n").expect("written");
         settings.json = false;
-        let mut lines = Lines::open(&settings).expect("opens");
+        let mut lines = Lines(current(&settings));
         lines.write_all(b"text\n").expect("written");
         for name in ["a", "b"] {
             let text = std::fs::read_to_string(path(name)).expect("read");
             assert_eq!(text, "{\"a\":1,\"site\":\"lab\"}\ntext site=lab\n");
         }
         settings.outputs = vec![path("no/such/folder")];
-        assert!(Lines::open(&settings).is_err());
+        assert!(prepare(&settings).is_err());
     }
 }

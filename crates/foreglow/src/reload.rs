@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pipeline::Running;
-use pipeline::config::{Diagnostics, Loaded};
+use pipeline::config::{Diagnostics, Level, Loaded};
 use pipeline::runtime::ReloadMeter;
 
 use crate::cli::Options;
@@ -103,9 +103,16 @@ async fn apply(
     loaded: &Loaded,
 ) -> Result<(), Vec<String>> {
     data::prepare(&options.data, &loaded.plan).map_err(|error| vec![format!("{error:#}")])?;
+    let logs = logs::prepare(&loaded.plan.telemetry.logs).map_err(|e| vec![format!("{e:#}")])?;
+    let telemetry = running.host().telemetry().clone();
+    let before = telemetry.is_detailed();
+    telemetry.set_detailed(loaded.plan.telemetry.metrics.level == Level::Detailed);
     let reloaded = running.reload(&loaded.plan, DRAIN).await;
-    reloaded.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    logs::set_level(&loaded.plan.telemetry.logs);
+    reloaded.map_err(|errors| {
+        telemetry.set_detailed(before);
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    })?;
+    logs.take_over();
     for warning in loaded.diagnostics.warning_lines() {
         tracing::warn!("{warning}");
     }

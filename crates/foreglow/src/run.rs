@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use pipeline::config::Level;
 use pipeline::runtime::ReloadMeter;
 use pipeline::{Graph, Host};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +28,7 @@ pub fn run(options: &Options, demo: Option<Demo>) -> Result<()> {
     let is_first_start = !options.data.exists();
     data::prepare(&options.data, &loaded.plan).map_err(|error| anyhow!("{error:#}"))?;
     let host = Host::new(options.data.clone());
+    host.telemetry().set_detailed(loaded.plan.telemetry.metrics.level == Level::Detailed);
     let graph = Graph::build(&loaded.plan, &host).map_err(|e| configuration::joined(&e))?;
     let mut files = Files::new(options, &loaded.diagnostics);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The connector under every HTTP client: TCP, and TLS where the URL says `https`.
+//! The connector under every HTTP client: TCP, and TLS where the URL says `https`; or always one
+//! unix domain socket, whatever the URL's authority.
 //!
 //! Whether TLS is spoken is decided by the URL's scheme alone; configuration makes the URL. A
 //! certificate that was renewed is seen by the next connection.
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,8 +17,10 @@ use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
 use tower::Service;
 
+use crate::socket::Socket;
 use crate::stream::Stream;
 use crate::tls::{ClientTls, HANDSHAKE_TIME_MAX};
 
@@ -27,6 +32,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 pub struct Connector {
     tcp: HttpConnector,
     tls: Option<ClientTls>,
+    unix: Option<Arc<Path>>,
 }
 
 impl Connector {
@@ -36,7 +42,12 @@ impl Connector {
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIME_MAX));
         tcp.enforce_http(false);
-        Connector { tcp, tls }
+        Connector { tcp, tls, unix: None }
+    }
+
+    /// The same, to the unix domain socket `path` if there is one.
+    pub fn over(self, path: Option<&Path>) -> Self {
+        Connector { unix: path.map(Into::into), ..self }
     }
 }
 
@@ -61,9 +72,13 @@ impl Service<Uri> for Connector {
             _ => None,
         };
         let host = uri.host().unwrap_or_default().to_owned();
-        let tcp = self.tcp.call(uri);
+        let unix = self.unix.clone();
+        let tcp = self.tcp.clone();
         Box::pin(async move {
-            let stream = tcp.await?.into_inner();
+            let stream = match unix {
+                Some(path) => over_unix(&path).await?,
+                None => Socket::Tcp({ tcp }.call(uri).await?.into_inner()),
+            };
             let stream = match tls {
                 None => stream.into(),
                 Some(tls) => {
@@ -76,6 +91,12 @@ impl Service<Uri> for Connector {
             Ok(Link(TokioIo::new(stream)))
         })
     }
+}
+
+async fn over_unix(path: &Path) -> io::Result<Socket> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "not accepted in time");
+    let connected = tokio::time::timeout(CONNECT_TIME_MAX, UnixStream::connect(path));
+    connected.await.map_err(late)?.map(Socket::Unix)
 }
 
 /// A connection as hyper's client takes it.

@@ -9,6 +9,7 @@ pub mod activity;
 pub mod connect;
 pub mod listen;
 pub mod pool;
+pub mod socket;
 pub mod stream;
 pub mod tls;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Binding a TCP address and serving connections until told to stop.
+//! Binding an address and serving connections until told to stop.
 //!
-//! In: an endpoint as the collector writes it (`host:port`, `:port` = all addresses), [`Rules`],
+//! In: an endpoint as the collector writes it (`host:port`, `:port` = all addresses), or `unix:` and
+//! the path of a unix domain socket, [`Rules`],
 //! and a function that makes hyper's future for one connection. TLS handshakes run in the task of
 //! their connection, within [`HANDSHAKE_TIME_MAX`], at most [`HANDSHAKES_MAX`] at a time: a client
 //! that does not finish its own holds up nobody else's. On stop: no new connections, those that are
@@ -17,11 +18,12 @@ use std::time::Duration;
 use basics::{Error, Result};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::activity::{Activity, Life, Verdict};
+use crate::socket::{Listener, Socket, UNIX};
 use crate::stream::Stream;
 use crate::tls::{HANDSHAKE_TIME_MAX, ServerTls};
 
@@ -53,7 +55,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Kind `Invalid` with the address and what to do: port in use, no permission, unknown host.
-pub async fn bind(endpoint: &str) -> Result<TcpListener> {
+pub async fn bind(endpoint: &str) -> Result<Listener> {
+    if let Some(path) = endpoint.strip_prefix(UNIX) {
+        let bound = Listener::unix(path.as_ref());
+        return bound.map_err(|e| Error::invalid(explain(endpoint, &e)).caused_by(e));
+    }
+    bind_tcp(endpoint).await.map(Listener::Tcp)
+}
+
+async fn bind_tcp(endpoint: &str) -> Result<TcpListener> {
     let spelled =
         if endpoint.starts_with(':') { format!("[::]{endpoint}") } else { endpoint.to_owned() };
     let found = tokio::net::lookup_host(&spelled).await.map_err(|e| {
@@ -86,6 +96,12 @@ pub async fn bind(endpoint: &str) -> Result<TcpListener> {
 
 fn explain(endpoint: &str, cause: &io::Error) -> String {
     match cause.kind() {
+        io::ErrorKind::AddrInUse if endpoint.starts_with(UNIX) => format!(
+            "cannot listen on {endpoint}: it is there already, and in use or no socket; remove it or choose another path"
+        ),
+        io::ErrorKind::PermissionDenied if endpoint.starts_with(UNIX) => {
+            format!("cannot listen on {endpoint}: no permission to make a file there")
+        }
         io::ErrorKind::AddrInUse => format!(
             "cannot listen on {endpoint}: port in use by another process; stop it or choose another endpoint"
         ),
@@ -170,7 +186,7 @@ impl Serving {
 /// # Errors
 /// When the listener has no address.
 pub fn serve<F, C>(
-    listener: impl Into<Arc<TcpListener>>,
+    listener: impl Into<Arc<Listener>>,
     rules: Rules,
     connection: F,
 ) -> io::Result<Serving>
@@ -207,7 +223,7 @@ where
     C: GracefulConnection + Send + 'static,
     C::Error: Display + Send,
 {
-    async fn run(self: Arc<Self>, listener: Arc<TcpListener>, mut stopped: watch::Receiver<bool>) {
+    async fn run(self: Arc<Self>, listener: Arc<Listener>, mut stopped: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
         let slots = Arc::new(Semaphore::new(self.rules.connections_max));
         loop {
@@ -218,7 +234,7 @@ where
             match accepted {
                 Ok((stream, peer, slot)) => {
                     // Small answers must not wait for more to send.
-                    let _ = stream.set_nodelay(true);
+                    stream.set_nodelay();
                     let (server, stopped) = (self.clone(), stopped.clone());
                     tasks.spawn(async move {
                         server.one(stream, peer, stopped).await;
@@ -240,7 +256,7 @@ where
         }
     }
 
-    async fn one(&self, stream: TcpStream, peer: SocketAddr, mut stopped: watch::Receiver<bool>) {
+    async fn one(&self, stream: Socket, peer: SocketAddr, mut stopped: watch::Receiver<bool>) {
         let name = self.rules.name;
         let late = async {
             // An error means the server is gone, which is a stop as well.
@@ -267,11 +283,11 @@ where
         }
     }
 
-    async fn secure(&self, stream: TcpStream) -> io::Result<Stream> {
+    async fn secure(&self, stream: Socket) -> io::Result<Stream> {
         let Some(tls) = &self.rules.tls else { return Ok(stream.into()) };
         let handshake = async {
             let _turn = self.handshakes.acquire().await.map_err(io::Error::other)?;
-            if speaks_http(&stream).await? {
+            if stream.speaks_http().await? {
                 return refuse_plain_http(stream).await;
             }
             tls.accept(stream).await
@@ -281,14 +297,7 @@ where
     }
 }
 
-/// True if the client begins with a letter, as HTTP does and TLS does not.
-async fn speaks_http(stream: &TcpStream) -> io::Result<bool> {
-    let mut first = [0];
-    let length = stream.peek(&mut first).await?;
-    Ok(length == 1 && first[0].is_ascii_uppercase())
-}
-
-async fn refuse_plain_http(mut stream: TcpStream) -> io::Result<Stream> {
+async fn refuse_plain_http(mut stream: Socket) -> io::Result<Stream> {
     let answer = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
                   client sent plain text to a port that speaks TLS; use https\n";
     stream.write_all(answer.as_bytes()).await?;
@@ -297,9 +306,9 @@ async fn refuse_plain_http(mut stream: TcpStream) -> io::Result<Stream> {
 }
 
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> io::Result<(Socket, SocketAddr, OwnedSemaphorePermit)> {
     let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, slot))

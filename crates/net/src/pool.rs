@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use basics::Result;
-use tokio::net::TcpListener;
 
 use crate::listen;
+use crate::socket::Listener;
 
 /// The listeners of one process.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub struct Pool(Mutex<State>);
 struct State {
     round: u64,
     /// By endpoint as written, with the round it was last given in.
-    bound: HashMap<String, (u64, Weak<TcpListener>)>,
+    bound: HashMap<String, (u64, Weak<Listener>)>,
 }
 
 impl Pool {
@@ -31,7 +31,7 @@ impl Pool {
     ///
     /// # Errors
     /// As [`listen::bind`].
-    pub async fn bind(&self, endpoint: &str) -> Result<Arc<TcpListener>> {
+    pub async fn bind(&self, endpoint: &str) -> Result<Arc<Listener>> {
         if let Some(listener) = self.take_over(endpoint) {
             return Ok(listener);
         }
@@ -49,7 +49,7 @@ impl Pool {
         state.bound.retain(|_, (_, listener)| listener.strong_count() > 0);
     }
 
-    fn take_over(&self, endpoint: &str) -> Option<Arc<TcpListener>> {
+    fn take_over(&self, endpoint: &str) -> Option<Arc<Listener>> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = state.round;
         let (round, listener) = state.bound.get_mut(endpoint)?;

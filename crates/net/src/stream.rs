@@ -9,10 +9,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 use crate::activity::Activity;
+use crate::socket::Socket;
 
 /// A connection.
 #[derive(Debug)]
@@ -23,18 +23,18 @@ pub struct Stream {
 
 #[derive(Debug)]
 enum Io {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
-impl From<TcpStream> for Stream {
-    fn from(stream: TcpStream) -> Self {
+impl From<Socket> for Stream {
+    fn from(stream: Socket) -> Self {
         Stream { io: Io::Plain(stream), activity: None }
     }
 }
 
-impl From<TlsStream<TcpStream>> for Stream {
-    fn from(stream: TlsStream<TcpStream>) -> Self {
+impl From<TlsStream<Socket>> for Stream {
+    fn from(stream: TlsStream<Socket>) -> Self {
         Stream { io: Io::Tls(Box::new(stream)), activity: None }
     }
 }
@@ -57,14 +57,6 @@ impl Stream {
     /// True over TLS.
     pub fn is_tls(&self) -> bool {
         matches!(self.io, Io::Tls(_))
-    }
-
-    /// The socket below.
-    pub fn socket(&self) -> &TcpStream {
-        match &self.io {
-            Io::Plain(stream) => stream,
-            Io::Tls(stream) => stream.get_ref().0,
-        }
     }
 }
 

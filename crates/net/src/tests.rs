@@ -262,3 +262,22 @@ async fn stopping_does_not_wait_for_a_handshake_or_an_idle_connection() {
     serving.stop().await;
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
+
+#[tokio::test]
+async fn the_file_of_a_socket_is_taken_only_when_nobody_listens_on_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.sock");
+    let endpoint = format!("unix:{}", path.display());
+    let first = listen::bind(&endpoint).await.expect("binds");
+    let told = listen::bind(&endpoint).await.expect_err("in use").to_string();
+    assert!(told.contains("in use or no socket"), "{told}");
+    drop(first);
+    assert!(!path.exists(), "it goes with its listener");
+    // As a process leaves it that was killed.
+    drop(std::os::unix::net::UnixListener::bind(&path).expect("binds"));
+    assert!(path.exists());
+    drop(listen::bind(&endpoint).await.expect("takes it over"));
+    std::fs::write(&path, "mine").expect("written");
+    listen::bind(&endpoint).await.expect_err("a file of somebody");
+    assert_eq!(std::fs::read_to_string(&path).expect("still there"), "mine");
+}

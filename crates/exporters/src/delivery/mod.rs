@@ -35,7 +35,7 @@ use async_trait::async_trait;
 use basics::{Error, Random, Result};
 use otlp_wire::Payload;
 use parking_lot::Mutex;
-use pipeline::telemetry::{ExporterMeter, QueueMeter};
+use pipeline::telemetry::{ExporterMeter, Labels, QueueMeter};
 use pipeline::{Batch, Context, Delivered, Exporter, Token};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -94,6 +94,11 @@ pub trait Push: Send + Sync + 'static {
     async fn push_part(&self, batch: &Batch) -> Result<Pushed, Unsent> {
         self.push(batch).await.map_err(Unsent::from)
     }
+
+    /// Where it sends, as labels of what is counted; see [`crate::settings::peer`].
+    fn peer(&self) -> Labels {
+        Labels::new()
+    }
 }
 
 /// How a batch gets from the pipeline to its peer.
@@ -142,7 +147,8 @@ impl Delivery {
     pub fn new(context: &Context, settings: DeliverySettings, push: impl Push) -> Self {
         let capacity = settings.queue.as_ref().map_or(0, |queue| queue.size);
         let telemetry = context.host.telemetry();
-        let queue_meter = QueueMeter::new(telemetry, &context.id, context.signal, capacity as u64);
+        let (id, peer) = (&context.id, push.peer());
+        let queue_meter = QueueMeter::new(telemetry, id, context.signal, capacity as u64, &peer);
         let (stop, stopping) = watch::channel(false);
         let queue =
             settings.queue.clone().map(|queue| Arc::new(Queue::new(queue, queue_meter.clone())));
@@ -151,7 +157,7 @@ impl Delivery {
             push: Box::new(push),
             settings,
             random: Mutex::new(Random::from_os()),
-            meter: ExporterMeter::new(telemetry, &context.id),
+            meter: ExporterMeter::to(telemetry, id, &peer),
             queue_meter,
             stopping,
         };
@@ -189,9 +195,12 @@ impl Delivery {
 
     /// Queues `batch`; counts what there is no room for.
     async fn offer(&self, queue: &Queue, batch: Batch) -> Result<()> {
-        let (signal, items) = (batch.signal(), batch.items());
+        let (signal, items, bytes) = (batch.signal(), batch.items(), batch.payload.len());
         match queue.offer(batch).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.worker.queue_meter.put_in(items, bytes);
+                Ok(())
+            }
             Err((batch, error)) => {
                 self.worker.meter.enqueue_failed(signal, items);
                 let error = error.within(&self.worker.id);
@@ -272,8 +281,8 @@ impl Exporter for Delivery {
             tracing::error!(exporter = %self.worker.id, dropped_items = items, "stopped with a full queue. Dropping data.");
         }
         for queued in left {
-            self.worker.meter.failed(queued.batch.signal(), queued.batch.items());
             let error = Error::closed(format!("{}: stopped before it was sent", self.worker.id));
+            self.worker.meter.failed(queued.batch.signal(), queued.batch.items(), &error);
             queued.batch.acks.settle(Err(error));
         }
         Ok(())
@@ -318,7 +327,7 @@ impl Worker {
             }
             End::GivenUp { error, items: lost, pushed } => {
                 self.meter.sent(signal, items - lost);
-                self.meter.failed(signal, lost);
+                self.meter.failed(signal, lost, &error);
                 tracing::error!(exporter = %self.id, dropped_items = lost, "Exporting failed. Dropping data. {error}");
                 // A sender who waits sends all of it again if that may help.
                 let waits = self.settings.queue.is_none() || self.waits_for_result();
@@ -334,7 +343,7 @@ impl Worker {
             }
             End::Unfinished { error, items: lost } => {
                 self.meter.sent(signal, items - lost);
-                self.meter.failed(signal, lost);
+                self.meter.failed(signal, lost, &error);
                 tracing::error!(exporter = %self.id, dropped_items = lost, "Exporting failed. Dropping data. {error}");
                 Verdict::Unfinished(error.within(&self.id))
             }

@@ -131,7 +131,7 @@ impl Exporter for FileExporter {
         match &outcome {
             Ok(()) => self.meter.sent(signal, items),
             Err(error) => {
-                self.meter.failed(signal, items);
+                self.meter.failed(signal, items, error);
                 tracing::error!(exporter = %self.context.id, dropped_items = items, "Exporting failed. {error}");
             }
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use basics::{Error, Kind, Result};
 use bytes::Bytes;
 use http::HeaderMap;
+use pipeline::telemetry::grpc_code_name;
 use prost::Message;
 
 use super::client::Answer;
@@ -77,13 +78,10 @@ struct ProtoDuration {
 /// # Errors
 /// By the status; see the table above.
 pub fn grpc(answer: &Answer) -> Result<Pushed> {
-    let has_status = |headers: &HeaderMap| headers.contains_key("grpc-status");
-    let at = if has_status(&answer.trailers) { &answer.trailers } else { &answer.headers };
-    if !has_status(at) {
+    let Some((at, code)) = status_in(answer) else {
         // No gRPC server answered: a proxy, or an HTTP server on that port.
         return Err(from_http_status(answer, "no gRPC status in the answer"));
-    }
-    let code = text(at, "grpc-status").parse().unwrap_or(2);
+    };
     if code == 0 {
         // The peer has taken the data; an answer that cannot be read changes nothing about that.
         let response = message(answer).and_then(|m| ExportResponse::decode(&m[..]).ok());
@@ -92,8 +90,20 @@ pub fn grpc(answer: &Answer) -> Result<Pushed> {
     }
     let message = percent_decoded(text(at, "grpc-message"));
     let wait = retry_info(text(at, "grpc-status-details-bin"));
-    let message = format!("grpc status {code} ({}): {message}", code_name(code));
+    let message = format!("grpc status {code} ({}): {message}", grpc_code_name(code));
     Err(Error::new(grpc_kind(code, wait), message))
+}
+
+/// The status of a call; unknown where no gRPC server answered.
+pub fn grpc_status(answer: &Answer) -> i32 {
+    status_in(answer).map_or(2, |(_, code)| code)
+}
+
+/// The headers or trailers with the status, and the status.
+fn status_in(answer: &Answer) -> Option<(&HeaderMap, i32)> {
+    let mut both = [&answer.trailers, &answer.headers].into_iter();
+    let at = both.find(|headers| headers.contains_key("grpc-status"))?;
+    Some((at, text(at, "grpc-status").parse().unwrap_or(2)))
 }
 
 /// The message of a unary answer. Go's servers compress it as the request was, whatever the client
@@ -234,29 +244,6 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn code_name(code: i32) -> &'static str {
-    const NAMES: [&str; 17] = [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ];
-    usize::try_from(code).ok().and_then(|at| NAMES.get(at).copied()).unwrap_or("unknown code")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,6 +264,7 @@ mod tests {
             headers: map,
             body: Bytes::from_static(body),
             trailers: HeaderMap::new(),
+            version: http::Version::HTTP_2,
         }
     }
 

@@ -8,22 +8,24 @@
 //! [`IDLE_TIME_MAX`] are closed.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::net::connect::Connector;
 use ::net::tls::ClientTls;
 use basics::{Error, Result};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pipeline::Context as Component;
 use pipeline::auth::ClientAuth;
 use pipeline::config::shared::{Auth, GrpcClient, HttpClient};
+use pipeline::telemetry::{CallMeter, Ended};
 
 /// The collector's `idle_conn_timeout`.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(90);
@@ -35,6 +37,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 const STREAM_WINDOW: u32 = 4 << 20;
 const FRAME_SIZE_MAX: u32 = 1 << 20;
 
+/// gRPC's status of a call without an answer.
+const UNAVAILABLE: i32 = 14;
+
 /// What we call ourselves in `user-agent`.
 pub const USER_AGENT: &str = concat!("foreglow/", env!("CARGO_PKG_VERSION"));
 
@@ -43,6 +48,8 @@ pub const USER_AGENT: &str = concat!("foreglow/", env!("CARGO_PKG_VERSION"));
 pub struct Client {
     pool: hyper_util::client::legacy::Client<Connector, Parts>,
     auth: Option<Arc<dyn ClientAuth>>,
+    http2: bool,
+    calls: Option<CallMeter>,
 }
 
 /// What a client is made of besides its URLs.
@@ -60,6 +67,10 @@ pub struct Settings {
     pub idle_time_max: Option<Duration>,
     /// Idle connections to one peer; `None` = [`IDLE_CONNECTIONS_MAX`].
     pub idle_connections_max: Option<usize>,
+    /// Counts requests, where all details are counted.
+    pub calls: Option<CallMeter>,
+    /// A unix domain socket that everything goes to, whatever the URLs say.
+    pub unix: Option<PathBuf>,
 }
 
 /// Pings on HTTP/2 connections.
@@ -81,6 +92,8 @@ const PING_INTERVAL_MIN: Duration = Duration::from_secs(10);
 pub struct Answer {
     /// HTTP status.
     pub status: StatusCode,
+    /// HTTP version.
+    pub version: Version,
     /// Headers.
     pub headers: HeaderMap,
     /// Body, cut at 64 KiB unless the caller wanted more.
@@ -105,6 +118,8 @@ impl Client {
             tls: config.client_tls()?,
             auth: authenticator(config.auth.as_ref(), context)?,
             pings,
+            calls: CallMeter::client(context.host.telemetry()),
+            unix: config.unix().map(PathBuf::from),
             ..Settings::default()
         }))
     }
@@ -134,6 +149,8 @@ impl Client {
                 true => Some(0),
                 false => idle.filter(|n| *n > 0).map(|n| n as usize),
             },
+            calls: CallMeter::client(context.host.telemetry()),
+            unix: None,
         }))
     }
 
@@ -154,7 +171,12 @@ impl Client {
                 .http2_keep_alive_timeout(pings.timeout)
                 .http2_keep_alive_while_idle(pings.while_idle);
         }
-        Client { pool: builder.build(Connector::new(settings.tls)), auth: settings.auth }
+        Client {
+            pool: builder.build(Connector::new(settings.tls).over(settings.unix.as_deref())),
+            auth: settings.auth,
+            http2: settings.http2,
+            calls: settings.calls,
+        }
     }
 
     /// Sends `request` and reads the whole answer.
@@ -170,6 +192,38 @@ impl Client {
     /// # Errors
     /// As there.
     pub async fn send_up_to(
+        &self,
+        request: Request<Parts>,
+        answer_bytes_max: usize,
+    ) -> Result<Answer> {
+        let Some(calls) = &self.calls else {
+            return self.exchange(request, answer_bytes_max).await;
+        };
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let request_bytes = request.body().size_hint().lower();
+        let begun = Instant::now();
+        let outcome = self.exchange(request, answer_bytes_max).await;
+        let (answer, seconds) = (outcome.as_ref().ok(), begun.elapsed().as_secs_f64());
+        if self.http2 {
+            let code = answer.map_or(UNAVAILABLE, crate::net::answer::grpc_status);
+            calls.grpc(uri.path(), code, seconds);
+        } else {
+            calls.http(&Ended {
+                server: uri.authority().map_or("", |authority| authority.as_str()),
+                scheme: uri.scheme_str().unwrap_or("http"),
+                method: &method,
+                route: None,
+                version: answer.map_or(Version::HTTP_11, |answer| answer.version),
+                status: answer.map(|answer| answer.status),
+                seconds,
+                request_bytes,
+                answer_bytes: 0,
+            });
+        }
+        outcome
+    }
+
+    async fn exchange(
         &self,
         mut request: Request<Parts>,
         answer_bytes_max: usize,
@@ -196,7 +250,8 @@ impl Client {
                 Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
             }
         }
-        Ok(Answer { status: parts.status, headers: parts.headers, body: read.freeze(), trailers })
+        let (status, version, headers) = (parts.status, parts.version, parts.headers);
+        Ok(Answer { status, version, headers, body: read.freeze(), trailers })
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue, Request, Uri};
 use otlp_wire::Signal;
+use pipeline::telemetry::Labels;
 use pipeline::{Batch, Encoding};
 
 use crate::delivery::{Push, Pushed};
@@ -52,6 +53,10 @@ impl Sender {
 
 #[async_trait]
 impl Push for Sender {
+    fn peer(&self) -> Labels {
+        crate::settings::peer(&self.uri, false)
+    }
+
     async fn push(&self, batch: &Batch) -> Result<Pushed> {
         answer::grpc(&self.client.send(self.request(batch)).await?)
     }

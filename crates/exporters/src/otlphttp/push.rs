@@ -6,6 +6,7 @@ use basics::Result;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Uri};
 use pipeline::Batch;
+use pipeline::telemetry::Labels;
 
 use crate::delivery::{Push, Pushed};
 use crate::net::client::{Client, Parts};
@@ -41,6 +42,10 @@ impl Sender {
 
 #[async_trait]
 impl Push for Sender {
+    fn peer(&self) -> Labels {
+        crate::settings::peer(&self.uri, true)
+    }
+
     async fn push(&self, batch: &Batch) -> Result<Pushed> {
         let mut request = Request::new(Parts::new([self.body(batch)]));
         *request.method_mut() = http::Method::POST;

@@ -53,6 +53,7 @@ pub(super) async fn serve(
     let rules = config.rules("metrics page", &["http/1.1"], TimeOuts::default());
     let rules = rules.map_err(|e| e.within(&what))?;
     let rules = Rules { connections_max: CONNECTIONS_MAX, drain: DRAIN, ..rules };
+    let endpoint = &*config.address(endpoint);
     let spelled =
         if endpoint.starts_with(':') { format!("0.0.0.0{endpoint}") } else { endpoint.to_owned() };
     let listener = listeners.bind(&spelled).await.map_err(|e| e.within(&what))?;

@@ -120,6 +120,24 @@ async fn the_page_is_the_collectors() {
 }
 
 #[tokio::test]
+async fn values_of_attributes_are_texts_and_an_empty_one_stays_on_the_page() {
+    let shown = Shown::new(r#"{"without_scope_info":true}"#);
+    shown.take(|out| {
+        out.gauge("g", "{request}", "", |p| {
+            p.double(5 * S, 1.0, |attrs| {
+                attrs.bool("b", true);
+                attrs.int("i", 7);
+                attrs.double("d", 0.5);
+                attrs.str("none", "");
+            });
+        });
+    });
+    let lines = shown.lines("g{").await;
+    let expected = r#"g{b="true",d="0.5",i="7",instance="i1",job="shop/api-service",none=""} 1"#;
+    assert_eq!(lines, [expected]);
+}
+
+#[tokio::test]
 async fn keys_change_names_and_labels() {
     let gauge = |out: &mut Metrics| {
         out.gauge("mem.util", "1", "", |p| p.double(5 * S, 0.25, |a| a.str("host.name", "mine")));

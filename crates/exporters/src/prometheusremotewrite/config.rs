@@ -49,7 +49,8 @@ pub struct Config {
     /// `prometheus.WriteRequest` (1.0) or `io.prometheus.write.v2.Request` (2.0).
     pub protobuf_message: String,
     export_created_metric: Option<IgnoredAny>,
-    wal: Option<IgnoredAny>,
+    /// Requests wait on the disk.
+    pub wal: Option<Wal>,
     include_metadata_keys: Vec<String>,
     convert_explicit_histograms_to_nhcb: bool,
     keep_classic_histograms: IgnoredAny,
@@ -109,6 +110,31 @@ impl Default for RemoteWriteQueue {
     }
 }
 
+/// `wal`: batches wait in a log on the disk, and survive the process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Wal {
+    /// False: as if the section were not there.
+    pub enabled: bool,
+    /// Where; made if it is missing.
+    pub directory: String,
+    buffer_size: IgnoredAny,
+    truncate_frequency: IgnoredAny,
+    lag_record_frequency: IgnoredAny,
+}
+
+impl Default for Wal {
+    fn default() -> Self {
+        Wal {
+            enabled: true,
+            directory: String::new(),
+            buffer_size: IgnoredAny,
+            truncate_frequency: IgnoredAny,
+            lag_record_frequency: IgnoredAny,
+        }
+    }
+}
+
 /// `{enabled: bool}`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -141,6 +167,11 @@ impl Config {
         let wanted = self.max_batch_request_parallelism;
         let lanes = wanted.unwrap_or(self.remote_write_queue.num_consumers);
         usize::try_from(lanes).unwrap_or(1).clamp(1, LANES_MAX)
+    }
+
+    /// The log on the disk, if there is to be one.
+    pub fn wal(&self) -> Option<&Wal> {
+        self.wal.as_ref().filter(|wal| wal.enabled)
     }
 
     /// How metrics are translated.
@@ -181,8 +212,8 @@ impl ComponentConfig for Config {
         self.validate_sizes(at);
         self.validate_labels(at);
         self.validate_message(at);
-        if self.wal.is_some() {
-            at.warn("wal", "wal is not supported yet; requests wait in memory");
+        if self.wal().is_some() && !self.remote_write_queue.enabled {
+            at.warn("wal", "without a queue (remote_write_queue::enabled) nothing waits in it");
         }
         if self.export_created_metric.is_some() {
             at.warn("export_created_metric", "export_created_metric was removed; it has no effect");

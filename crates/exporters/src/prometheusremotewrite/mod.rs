@@ -21,21 +21,25 @@ mod v1;
 mod v2;
 mod wire;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use basics::files::RealFiles;
 use basics::{Error, Kind, Result};
 use bytes::Bytes;
 use otlp_series::Report;
 use otlp_wire::Signal;
 use parking_lot::Mutex;
 use pipeline::component::{Alias, ExporterFactory};
+use pipeline::storage::{Storage, StorageSettings};
 use pipeline::telemetry::Counter;
 use pipeline::{Batch, Context};
+use segment_log::Durability;
 
 pub use body::{Holds, Lane, Request};
-pub use config::Config;
+pub use config::{Config, Wal};
 pub use encode::Encoder;
 
 use crate::delivery::{Delivery, DeliverySettings, Push, Pushed, QueueSettings};
@@ -64,6 +68,7 @@ pub fn factory() -> ExporterFactory {
 /// `Invalid` when the endpoint or a header is none.
 pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
     let queue = config.remote_write_queue;
+    let storage = config.wal().map(|wal| storage(wal, context)).transpose()?;
     let settings = DeliverySettings {
         // Each request has its own time, see `Sender`.
         timeout: Duration::ZERO,
@@ -72,12 +77,21 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
             size: usize::try_from(queue.queue_size).unwrap_or(1),
             // One batch at a time: the next one must not overtake it.
             consumers: 1,
+            storage,
             ..QueueSettings::default()
         }),
     };
-    let counter = |name: &'static str, help: &'static str| {
-        context.host.telemetry().counter(name, help, &[("exporter", &context.id)])
-    };
+    let telemetry = context.host.telemetry();
+    let endpoint = crate::settings::without_user(&config.http().endpoint);
+    let labels = [("exporter", &*context.id), ("endpoint", &endpoint)];
+    let counter = |name: &'static str, help: &'static str| telemetry.counter(name, help, &labels);
+    telemetry
+        .gauge(
+            "otelcol_exporter_prometheusremotewrite_consumers",
+            "Requests that may be under way at once.",
+            &labels,
+        )
+        .set(config.lanes() as f64);
     let exporter = RemoteWrite {
         sender: Sender::new(config, context)?,
         encoder: Mutex::new(Encoder::of(config)),
@@ -92,6 +106,21 @@ pub fn build(config: &Config, context: &Context) -> Result<Delivery> {
         ),
     };
     Ok(Delivery::new(context, settings, exporter))
+}
+
+/// Where the batches wait that `wal` keeps: the durable queue every exporter can have, in the
+/// directory given here. What it holds is named by the exporter, so several can share one.
+fn storage(wal: &Wal, context: &Context) -> Result<Arc<str>> {
+    let id = format!("{}::wal", context.id);
+    let settings = StorageSettings {
+        directory: PathBuf::from(&wal.directory).join("prom_remotewrite"),
+        durability: Durability::Sync,
+        bytes_max: 0,
+    };
+    let clock = context.clock.clone();
+    let make = || Ok(Storage::new(settings.clone(), RealFiles::shared(), clock));
+    context.host.shared::<Storage>(&id, make)?.configure(settings);
+    Ok(id.into())
 }
 
 struct RemoteWrite {

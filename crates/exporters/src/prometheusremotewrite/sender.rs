@@ -93,7 +93,7 @@ impl Sender {
             timeout: http.timeout.map_or(TIMEOUT, |timeout| timeout.get()),
             v2,
             warned: AtomicBool::new(false),
-            counters: Counters::new(context),
+            counters: Counters::new(context, &crate::settings::without_user(&http.endpoint)),
         })
     }
 
@@ -193,9 +193,10 @@ impl Sender {
 }
 
 impl Counters {
-    fn new(context: &Context) -> Self {
+    fn new(context: &Context, endpoint: &str) -> Self {
+        let labels = [("exporter", &*context.id), ("endpoint", endpoint)];
         let counter = |name: &'static str, help: &'static str| {
-            context.host.telemetry().counter(name, help, &[("exporter", &context.id)])
+            context.host.telemetry().counter(name, help, &labels)
         };
         Counters {
             batches: counter(

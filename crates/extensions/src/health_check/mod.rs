@@ -129,8 +129,7 @@ impl Extension for HealthCheck {
     async fn start(&self, host: &Host) -> Result<()> {
         let server = &self.config.server;
         let rules = server.rules("health_check", ALPN, TimeOuts::default())?;
-        let endpoint = server.endpoint.as_deref().unwrap_or(ENDPOINT);
-        let listener = host.listeners().bind(endpoint).await?;
+        let listener = host.listeners().bind(&server.address(ENDPOINT)).await?;
         let probe = Probe {
             config: self.config.clone(),
             clock: self.clock.clone(),

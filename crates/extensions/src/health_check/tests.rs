@@ -16,7 +16,7 @@ async fn ask(yaml: &str, health: &Health, path: &str) -> (u16, String) {
     let clock = Clock::manual(START + 62 * SECOND + SECOND / 2);
     let telemetry = Telemetry::new();
     let queue = |exporter: &str, size: u64| {
-        QueueMeter::new(&telemetry, exporter, pipeline::Signal::Traces, 10).size(size);
+        QueueMeter::new(&telemetry, exporter, pipeline::Signal::Traces, 10, &Vec::new()).size(size);
     };
     queue("jaeger", 9);
     queue("otlp", if path.starts_with("/full") { 10 } else { 0 });

@@ -243,7 +243,7 @@ impl QueryServer {
         host: &Host,
         endpoint: &str,
         guard: &Guard,
-    ) -> Result<Arc<tokio::net::TcpListener>> {
+    ) -> Result<Arc<net::socket::Listener>> {
         let listener = host.listeners().bind(endpoint).await?;
         let address = listener
             .local_addr()

@@ -16,10 +16,10 @@ use basics::{Error, Result};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use net::listen::{self, Rules, Serving};
+use net::socket::Listener;
 use pipeline::auth::ServerAuth;
 use pipeline::config::shared::Auth;
 use pipeline::host::Host;
-use tokio::net::TcpListener;
 
 /// What a page agrees on in a TLS handshake.
 pub(crate) const ALPN: &[&str] = &["http/1.1"];
@@ -29,7 +29,7 @@ const STREAMS_MAX: u32 = 256;
 
 /// Serves `router` on `listener` by `rules`.
 pub(crate) fn serve(
-    listener: Arc<TcpListener>,
+    listener: Arc<Listener>,
     rules: Rules,
     router: axum::Router,
 ) -> Result<Serving> {
@@ -43,7 +43,7 @@ pub(crate) fn serve(
 
 /// As [`serve`], for gRPC: HTTP/2 from the first byte.
 pub(crate) fn serve_grpc(
-    listener: Arc<TcpListener>,
+    listener: Arc<Listener>,
     rules: Rules,
     router: axum::Router,
 ) -> Result<Serving> {

@@ -97,8 +97,7 @@ impl Extension for Zpages {
     async fn start(&self, host: &Host) -> Result<()> {
         let server = &self.config.server;
         let rules = server.rules("zpages", ALPN, TimeOuts::default())?;
-        let endpoint = server.endpoint.as_deref().unwrap_or(ENDPOINT);
-        let listener = host.listeners().bind(endpoint).await?;
+        let listener = host.listeners().bind(&server.address(ENDPOINT)).await?;
         let router = router(host.clone(), self.config.expvar);
         let router = serving::behind(server.auth.as_ref(), host, router)?;
         let rules = Rules { drain: DRAIN, ..rules };

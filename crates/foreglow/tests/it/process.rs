@@ -76,6 +76,24 @@ impl Foreglow {
         Foreglow { child, page, http, health, metrics, log }
     }
 
+    /// Starts with `text` as its configuration and nothing else said; does not wait.
+    pub fn launch_bare(folder: &Path, text: &str) -> Self {
+        let (config, log) = (folder.join("collector.yaml"), folder.join("log.txt"));
+        std::fs::write(&config, text).expect("written");
+        let output = std::fs::File::create(&log).expect("log file");
+        let child = Command::new(env!("CARGO_BIN_EXE_foreglow"))
+            .arg("--data")
+            .arg(folder.join("data"))
+            .arg("--config")
+            .arg(config)
+            .env_remove("FOREGLOW_LOG")
+            .stdout(Stdio::from(output.try_clone().expect("log file")))
+            .stderr(Stdio::from(output))
+            .spawn()
+            .expect("the binary starts");
+        Foreglow { child, page: 0, http: 0, health: 0, metrics: 0, log }
+    }
+
     /// Waits until `/-/ready` says 200.
     pub fn wait_until_ready(&mut self) {
         let begin = Instant::now();
@@ -230,7 +248,8 @@ pub fn escape(text: &str) -> String {
         .collect()
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
+/// Ports that are free now.
+pub fn free_ports<const N: usize>() -> [u16; N] {
     // Held together, so that no port is given twice.
     let held = [(); N].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
     held.map(|listener| listener.local_addr().expect("bound").port())

@@ -14,12 +14,12 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::reload::Reloading;
 use super::server::files;
 use super::{Settings, certificates, private_key, roots, wrong};
+use crate::socket::Socket;
 use crate::stream::Stream;
 
 /// What a client needs.
@@ -70,7 +70,7 @@ impl ClientTls {
     }
 
     /// The handshake with `host`.
-    pub(crate) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<Stream> {
+    pub(crate) async fn connect(&self, host: &str, stream: Socket) -> io::Result<Stream> {
         let name = match &self.name {
             Some(name) => name.clone(),
             None => server_name(host).map_err(io::Error::other)?,

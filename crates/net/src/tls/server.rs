@@ -9,11 +9,11 @@ use std::sync::Arc;
 use basics::{Error, Result};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::reload::Reloading;
 use super::{Pem, Settings, certificates, private_key, roots, wrong};
+use crate::socket::Socket;
 use crate::stream::Stream;
 
 /// What a server needs.
@@ -59,7 +59,7 @@ impl ServerTls {
     }
 
     /// The handshake, with the certificate that is current now.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
+    pub(crate) async fn accept(&self, stream: Socket) -> io::Result<Stream> {
         let stream = TlsAcceptor::from(self.0.get()).accept(stream).await?;
         Ok(tokio_rustls::TlsStream::from(stream).into())
     }

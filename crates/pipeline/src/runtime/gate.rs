@@ -33,7 +33,7 @@ impl GateNode {
             return Ok(());
         }
         self.meter.incoming(batch.items());
-        match catch_unwind(AssertUnwindSafe(|| self.gate.admit(batch))) {
+        match catch_unwind(AssertUnwindSafe(|| self.meter.timed(|| self.gate.admit(batch)))) {
             Ok(Ok(())) => {
                 self.meter.outgoing(batch.items());
                 Ok(())

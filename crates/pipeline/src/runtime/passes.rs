@@ -56,6 +56,10 @@ impl Fused {
 
     /// True when `next` may run in the same scan as those that are here.
     pub fn may_follow(&self, next: &Member) -> bool {
+        // What is timed works alone.
+        if next.meter.is_timed() {
+            return false;
+        }
         !(self.reads_context && may_edit_context((next.make)().visits(), next.signal))
     }
 
@@ -77,11 +81,15 @@ impl Fused {
         let mut with = self.take();
         let meta = &*batch.meta;
         let origin = Origin { client: meta.client, headers: &meta.headers, auth: &meta.auth };
-        let scan = || {
+        let mut scan = || {
             with.passes.iter_mut().for_each(|pass| pass.begin(&origin));
             batch.payload.edit(&mut with.passes, &mut with.scratch)
         };
-        let Ok(edited) = catch_unwind(AssertUnwindSafe(scan)) else {
+        let timed = || match self.members.first() {
+            Some(first) => first.meter.timed(scan),
+            None => scan(),
+        };
+        let Ok(edited) = catch_unwind(AssertUnwindSafe(timed)) else {
             let error = self.panicked();
             hand.less(Fate::Dropped(Reason::Panic), batch.items());
             batch.settle(Err(error.clone()));

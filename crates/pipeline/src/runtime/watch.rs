@@ -58,7 +58,7 @@ impl WatchNode {
         self.meter.incoming(batch.items());
         self.meter.outgoing(batch.items());
         let watch = self.watch.read().clone();
-        if catch_unwind(AssertUnwindSafe(|| watch.see(batch))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| self.meter.timed(|| watch.see(batch)))).is_err() {
             self.panics.inc();
             self.broken.notify_one();
         }

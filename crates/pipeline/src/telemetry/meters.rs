@@ -5,10 +5,12 @@
 //! own names, as in the Go collector; the struct picks by signal.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
+use basics::{Error, Kind};
 use otlp_wire::Signal;
 
-use super::{Counter, Gauge, Histogram, Telemetry};
+use super::{Counter, Gauge, Histogram, Labels, SECONDS, Telemetry};
 
 /// One counter per signal, registered when it first counts something: a page does not show what
 /// never happens, as in the Go collector.
@@ -19,7 +21,7 @@ struct Lazy {
     telemetry: Telemetry,
     names: [&'static str; 3],
     help: &'static str,
-    labels: Vec<(&'static str, String)>,
+    labels: Labels,
     counters: [OnceLock<Counter>; 3],
 }
 
@@ -32,25 +34,52 @@ impl PerSignal {
         labels: &[(&'static str, &str)],
     ) -> Self {
         let labels = labels.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        PerSignal::of(telemetry, names, help, labels)
+    }
+
+    fn of(
+        telemetry: &Telemetry,
+        names: [&'static str; 3],
+        help: &'static str,
+        labels: Labels,
+    ) -> Self {
         let (telemetry, counters) = (telemetry.clone(), Default::default());
         PerSignal(Arc::new(Lazy { telemetry, names, help, labels, counters }))
     }
 
     fn add(&self, signal: Signal, items: u64) {
-        if items == 0 {
-            return;
+        if items > 0 {
+            self.shown(signal).add(items);
         }
-        let at = match signal {
-            Signal::Traces => 0,
-            Signal::Metrics => 1,
-            Signal::Logs => 2,
-        };
-        let Lazy { telemetry, names, help, labels, counters } = &*self.0;
-        let made = || {
-            let labels: Vec<_> = labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
-            telemetry.counter(names[at], help, &labels)
-        };
-        counters[at].get_or_init(made).add(items);
+    }
+
+    /// The counter of `signal`, on the page from now on.
+    fn shown(&self, signal: Signal) -> &Counter {
+        let at = place(signal);
+        self.0.counters[at].get_or_init(|| self.0.counter(at, &[]))
+    }
+
+    /// Counts with `more` labels, those of a rare case.
+    fn add_with(&self, signal: Signal, items: u64, more: &[(&'static str, &str)]) {
+        if items > 0 {
+            self.0.counter(place(signal), more).add(items);
+        }
+    }
+}
+
+impl Lazy {
+    fn counter(&self, at: usize, more: &[(&'static str, &str)]) -> Counter {
+        let labels = self.labels.iter().map(|(key, value)| (*key, value.as_str()));
+        let labels: Vec<_> = labels.chain(more.iter().copied()).collect();
+        self.telemetry.counter(self.names[at], self.help, &labels)
+    }
+}
+
+fn place(signal: Signal) -> usize {
+    match signal {
+        Signal::Traces => 0,
+        Signal::Metrics => 1,
+        Signal::Logs => 2,
     }
 }
 
@@ -97,17 +126,27 @@ impl ReceiverMeter {
 
     /// The pipelines took `items`.
     pub fn accepted(&self, signal: Signal, items: u64) {
-        self.accepted.add(signal, items);
+        self.count(&self.accepted, signal, items);
     }
 
     /// The pipelines refused `items`.
     pub fn refused(&self, signal: Signal, items: u64) {
-        self.refused.add(signal, items);
+        self.count(&self.refused, signal, items);
     }
 
     /// The receiver itself failed on `items`.
     pub fn failed(&self, signal: Signal, items: u64) {
-        self.failed.add(signal, items);
+        self.count(&self.failed, signal, items);
+    }
+
+    /// Once a signal has come in, all three fates of it are shown, so that a rate finds a zero.
+    fn count(&self, fate: &PerSignal, signal: Signal, items: u64) {
+        if items > 0 {
+            for fate in [&self.accepted, &self.refused, &self.failed] {
+                fate.shown(signal);
+            }
+            fate.add(signal, items);
+        }
     }
 
     /// What `consume` answered for `items`.
@@ -155,11 +194,13 @@ impl ScraperMeter {
     }
 }
 
-/// `otelcol_processor_{incoming,outgoing}_items`; kept by the runtime for every processor.
+/// `otelcol_processor_{incoming,outgoing}_items` and, at level detailed,
+/// `otelcol_processor_internal_duration`; kept by the runtime for every processor.
 #[derive(Clone)]
 pub struct ProcessorMeter {
     incoming: Counter,
     outgoing: Counter,
+    duration: Option<Histogram>,
 }
 
 impl ProcessorMeter {
@@ -177,7 +218,29 @@ impl ProcessorMeter {
                 "Items that left the processor.",
                 &labels,
             ),
+            duration: telemetry.is_detailed().then(|| {
+                telemetry.histogram(
+                    "otelcol_processor_internal_duration",
+                    "Seconds in the processor itself, without what comes behind it.",
+                    &labels,
+                    SECONDS,
+                )
+            }),
         }
+    }
+
+    /// True when its time is taken: it must then be the only one that works.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.duration.is_some()
+    }
+
+    /// Does `work`, taking its time if that is wanted.
+    pub(crate) fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(duration) = &self.duration else { return work() };
+        let begun = Instant::now();
+        let done = work();
+        duration.observe(begun.elapsed().as_secs_f64());
+        done
     }
 
     /// `items` went in.
@@ -346,14 +409,23 @@ pub struct ExporterMeter {
     sent: PerSignal,
     failed: PerSignal,
     enqueue_failed: PerSignal,
+    /// Failures are told apart by their kind.
+    detailed: bool,
 }
 
 impl ExporterMeter {
     /// For the exporter `id`.
     pub fn new(telemetry: &Telemetry, id: &str) -> Self {
-        let labels = [("exporter", id)];
-        let of = |names, help| PerSignal::new(telemetry, names, help, &labels);
+        ExporterMeter::to(telemetry, id, &Labels::new())
+    }
+
+    /// For the exporter `id`, which sends to `peer`: `server_address`, `server_port`, `url_path`.
+    pub fn to(telemetry: &Telemetry, id: &str, peer: &Labels) -> Self {
+        let own = vec![("exporter", id.to_owned())];
+        let all: Labels = own.iter().chain(peer).cloned().collect();
+        let of = |names, help| PerSignal::of(telemetry, names, help, all.clone());
         ExporterMeter {
+            detailed: telemetry.is_detailed(),
             sent: of(
                 [
                     "otelcol_exporter_sent_spans",
@@ -370,13 +442,15 @@ impl ExporterMeter {
                 ],
                 "Items the destination did not take.",
             ),
-            enqueue_failed: of(
+            enqueue_failed: PerSignal::of(
+                telemetry,
                 [
                     "otelcol_exporter_enqueue_failed_spans",
                     "otelcol_exporter_enqueue_failed_metric_points",
                     "otelcol_exporter_enqueue_failed_log_records",
                 ],
                 "Items refused because the sending queue was full.",
+                own,
             ),
         }
     }
@@ -386,8 +460,14 @@ impl ExporterMeter {
         self.sent.add(signal, items);
     }
 
-    /// The destination did not take `items`, and they will not be tried again.
-    pub fn failed(&self, signal: Signal, items: u64) {
+    /// The destination did not take `items`, and they will not be tried again, because of `error`.
+    pub fn failed(&self, signal: Signal, items: u64, error: &Error) {
+        self.sent.shown(signal);
+        if self.detailed {
+            let permanent = if error.kind().is_retryable() { "false" } else { "true" };
+            let labels = [("error_permanent", permanent), ("error_type", type_of(error))];
+            return self.failed.add_with(signal, items, &labels);
+        }
         self.failed.add(signal, items);
     }
 
@@ -397,12 +477,23 @@ impl ExporterMeter {
     }
 }
 
-/// `otelcol_exporter_queue_{size,capacity,batch_send_size[_bytes]}` and
-/// `otelcol_exporter_in_flight_requests`.
+/// What `error.type` says of it, in the Go collector's words as far as they fit.
+fn type_of(error: &Error) -> &'static str {
+    match error.kind() {
+        Kind::Closed => "Shutdown",
+        _ => "_OTHER",
+    }
+}
+
+/// `otelcol_exporter_queue_{size,capacity,batch_send_size[_bytes]}`,
+/// `otelcol_exporter_in_flight_requests` and, at level detailed,
+/// `otelcol_exporter_enqueue_size[_bytes]`.
 #[derive(Clone)]
 pub struct QueueMeter {
     size: Gauge,
     in_flight: Gauge,
+    /// Items and bytes of what is put in.
+    put_in: Option<[Histogram; 2]>,
     sent_items: Histogram,
     sent_bytes: Histogram,
 }
@@ -419,7 +510,17 @@ const REQUEST_BYTES: &[f64] =
 
 impl QueueMeter {
     /// For the queue of `capacity` (in units of its sizer) of the exporter `id` for `signal`.
-    pub fn new(telemetry: &Telemetry, id: &str, signal: Signal, capacity: u64) -> Self {
+    pub fn new(
+        telemetry: &Telemetry,
+        id: &str,
+        signal: Signal,
+        capacity: u64,
+        peer: &Labels,
+    ) -> Self {
+        let peer = peer.iter().map(|(key, value)| (*key, value.as_str()));
+        let to: Vec<_> = [("exporter", id)].into_iter().chain(peer).collect();
+        let of = |name, help, bounds| telemetry.histogram(name, help, &to, bounds);
+        let own = |name, help, bounds| telemetry.histogram(name, help, &to[..1], bounds);
         let labels = [("exporter", id), ("data_type", signal.name())];
         telemetry
             .gauge(
@@ -439,18 +540,37 @@ impl QueueMeter {
                 "Requests sent and not yet answered.",
                 &labels,
             ),
-            sent_items: telemetry.histogram(
+            sent_items: of(
                 "otelcol_exporter_queue_batch_send_size",
                 "Items of the requests sent from the queue.",
-                &labels,
                 REQUEST_ITEMS,
             ),
-            sent_bytes: telemetry.histogram(
+            sent_bytes: of(
                 "otelcol_exporter_queue_batch_send_size_bytes",
                 "Bytes of the requests sent from the queue.",
-                &labels,
                 REQUEST_BYTES,
             ),
+            put_in: telemetry.is_detailed().then(|| {
+                let items = own(
+                    "otelcol_exporter_enqueue_size",
+                    "Items of the batches put into the queue.",
+                    REQUEST_ITEMS,
+                );
+                let bytes = own(
+                    "otelcol_exporter_enqueue_size_bytes",
+                    "Bytes of the batches put into the queue.",
+                    REQUEST_BYTES,
+                );
+                [items, bytes]
+            }),
+        }
+    }
+
+    /// A batch of `items` and `bytes` has been put into the queue.
+    pub fn put_in(&self, items: u64, bytes: usize) {
+        if let Some([of_items, of_bytes]) = &self.put_in {
+            of_items.observe(items as f64);
+            of_bytes.observe(bytes as f64);
         }
     }
 

@@ -10,6 +10,7 @@
 //! Bounds: [`SERIES_MAX`] label sets a name; further ones share one series that says so.
 //! Source: reference of the Go collector's self-metrics; Prometheus text format 0.0.4.
 
+mod calls;
 mod instruments;
 mod meters;
 mod otlp;
@@ -23,9 +24,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+pub use calls::{CallMeter, Ended, grpc_code_name};
 pub use instruments::{Counter, Gauge, Histogram, Reading};
 pub use meters::{
     BatchMeter, ExporterMeter, GateMeter, ProcessorMeter, QueueMeter, ReceiverMeter, ScraperMeter,
@@ -47,7 +50,13 @@ pub const SECONDS: &[f64] = &[
 
 /// The registry of one process; clone = refcount.
 #[derive(Clone, Default)]
-pub struct Telemetry(Arc<Mutex<BTreeMap<&'static str, Family>>>);
+pub struct Telemetry(Arc<Registry>);
+
+#[derive(Default)]
+struct Registry {
+    families: Mutex<BTreeMap<&'static str, Family>>,
+    detailed: AtomicBool,
+}
 
 /// All series of one name.
 struct Family {
@@ -81,6 +90,17 @@ impl Telemetry {
     /// An empty registry.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether what costs time to count is counted: `service.telemetry.metrics.level: detailed`.
+    /// Components ask when they are built.
+    pub fn set_detailed(&self, detailed: bool) {
+        self.0.detailed.store(detailed, Ordering::Relaxed);
+    }
+
+    /// See [`Telemetry::set_detailed`].
+    pub fn is_detailed(&self) -> bool {
+        self.0.detailed.load(Ordering::Relaxed)
     }
 
     /// The counter `name` with `labels`.
@@ -163,7 +183,7 @@ impl Telemetry {
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let mut wanted: Vec<_> = labels.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
         wanted.sort();
-        let families = self.0.lock();
+        let families = self.0.families.lock();
         let found = families.get(name)?.series.iter().find(|(have, _)| **have == wanted)?.1.clone();
         drop(families);
         match found {
@@ -198,7 +218,7 @@ impl Telemetry {
 
     /// Taken out, so that a computed value may register things itself.
     fn of(&self, name: &str) -> Vec<(Labels, Value)> {
-        let families = self.0.lock();
+        let families = self.0.families.lock();
         let series = families.get(name).map(|family| &family.series).into_iter().flatten();
         series.map(|(labels, value)| (labels.clone(), value.clone())).collect()
     }
@@ -211,7 +231,7 @@ impl Telemetry {
         labels: &[(&'static str, &str)],
         read: Arc<dyn Fn() -> Option<f64> + Send + Sync>,
     ) {
-        let mut families = self.0.lock();
+        let mut families = self.0.families.lock();
         let family = families.entry(name).or_insert_with(|| Family::new(kind, help));
         if let Some(key) = family.key(labels) {
             family.series.insert(key, Value::Computed(read));
@@ -228,7 +248,7 @@ impl Telemetry {
         labels: &[(&'static str, &str)],
         made: impl FnOnce() -> Value,
     ) -> Option<Value> {
-        let mut families = self.0.lock();
+        let mut families = self.0.families.lock();
         let family = families.entry(name).or_insert_with(|| Family::new(kind, help));
         if family.kind != kind {
             tracing::error!(name, "metric registered with two types");

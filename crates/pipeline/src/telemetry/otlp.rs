@@ -15,6 +15,7 @@ impl Telemetry {
     pub fn to_otlp(&self, resource: &[(String, String)], start: u64, now: u64) -> Payload {
         let families: Vec<_> = self
             .0
+            .families
             .lock()
             .iter()
             .map(|(name, family)| {

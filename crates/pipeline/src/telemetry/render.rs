@@ -39,6 +39,7 @@ impl Telemetry {
         let constant = constant.as_str();
         let families: Vec<_> = self
             .0
+            .families
             .lock()
             .iter()
             .filter(|(name, _)| shown_from(name) <= style.level)
@@ -83,14 +84,8 @@ impl Telemetry {
 
 /// The level from which on `name` is shown; the Go collector's choice.
 fn shown_from(name: &str) -> Level {
-    let is_detail = name.ends_with("_send_size_bytes") || name.ends_with("_enqueue_size_bytes");
-    let is_normal =
-        name.ends_with("_queue_batch_send_size") || name == "otelcol_exporter_enqueue_size";
-    match name {
-        _ if is_detail => Level::Detailed,
-        _ if is_normal => Level::Normal,
-        _ => Level::Basic,
-    }
+    let is_detail = name.ends_with("_send_size_bytes") || name.ends_with("_queue_batch_send_size");
+    if is_detail { Level::Detailed } else { Level::Basic }
 }
 
 /// `name` with the endings that `style` wants.

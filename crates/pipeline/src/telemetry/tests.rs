@@ -133,7 +133,70 @@ fn what_a_component_never_did_is_not_shown() {
     let labels = [("receiver", "otlp"), ("transport", "grpc")];
     let value = |name| telemetry.value(name, &labels);
     assert_eq!(value("otelcol_receiver_accepted_log_records"), Some(7.0));
+    assert_eq!(value("otelcol_receiver_refused_log_records"), Some(0.0), "a rate finds a zero");
     assert_eq!(value("otelcol_receiver_accepted_spans"), None);
+}
+
+#[test]
+fn what_costs_time_is_counted_where_all_details_are_asked_for() {
+    use basics::Error;
+    let count = |detailed: bool| {
+        let telemetry = Telemetry::new();
+        telemetry.set_detailed(detailed);
+        let signal = otlp_wire::Signal::Traces;
+        ProcessorMeter::new(&telemetry, "batch", signal).timed(|| ());
+        let peer = vec![("server_address", "there".to_owned()), ("server_port", "1".to_owned())];
+        QueueMeter::new(&telemetry, "otlp", signal, 10, &peer).put_in(3, 100);
+        let exporter = ExporterMeter::to(&telemetry, "otlp", &peer);
+        exporter.failed(signal, 3, &Error::rejected("no"));
+        if let Some(calls) = CallMeter::server(&telemetry) {
+            calls.grpc("/a.B/Export", 14, 0.1);
+            calls.http(&Ended {
+                server: "[::1]:4318",
+                scheme: "http",
+                method: &"BREW".parse().unwrap(),
+                route: Some("/v1/traces"),
+                version: http::Version::HTTP_2,
+                status: Some(http::StatusCode::OK),
+                seconds: 0.1,
+                request_bytes: 7,
+                answer_bytes: 2,
+            });
+        }
+        telemetry.render()
+    };
+    let shown = |page: &str, line: &str| assert!(page.contains(line), "{line} in {page}");
+    let normal = count(false);
+    shown(
+        &normal,
+        "otelcol_exporter_send_failed_spans{exporter=\"otlp\",server_address=\"there\",server_port=\"1\"} 3\n",
+    );
+    shown(
+        &normal,
+        "otelcol_exporter_sent_spans{exporter=\"otlp\",server_address=\"there\",server_port=\"1\"} 0\n",
+    );
+    for name in ["internal_duration", "enqueue_size", "rpc_", "http_"] {
+        assert!(!normal.contains(name), "{name} in {normal}");
+    }
+    let all = count(true);
+    shown(
+        &all,
+        "otelcol_processor_internal_duration_count{otel_signal=\"traces\",processor=\"batch\"} 1\n",
+    );
+    shown(&all, "otelcol_exporter_enqueue_size_sum{exporter=\"otlp\"} 3\n");
+    shown(&all, "otelcol_exporter_enqueue_size_bytes_sum{exporter=\"otlp\"} 100\n");
+    shown(
+        &all,
+        "send_failed_spans{error_permanent=\"true\",error_type=\"_OTHER\",exporter=\"otlp\"",
+    );
+    shown(
+        &all,
+        "rpc_server_call_duration_count{rpc_method=\"a.B/Export\",rpc_response_status_code=\"UNAVAILABLE\",rpc_system_name=\"grpc\"} 1\n",
+    );
+    shown(
+        &all,
+        "http_server_request_body_size_sum{http_request_method=\"_OTHER\",http_response_status_code=\"200\",http_route=\"/v1/traces\",network_protocol_name=\"http\",network_protocol_version=\"2\",server_address=\"::1\",server_port=\"4318\",url_scheme=\"http\"} 7\n",
+    );
 }
 
 #[test]

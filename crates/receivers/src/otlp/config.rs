@@ -9,11 +9,11 @@ use otlp_wire::Signal;
 use pipeline::auth::ServerAuth;
 use pipeline::config::shared::{GrpcServer, HttpServer};
 use pipeline::config::{Checker, ComponentConfig};
-use pipeline::telemetry::ReceiverMeter;
+use pipeline::telemetry::{CallMeter, ReceiverMeter};
 use serde::Deserialize;
 
 use super::cors::Cors;
-use super::http::Service;
+use super::http::{Calls, Service};
 use crate::net::inflate;
 
 /// Largest request, compressed and plain, unless a key says otherwise: what OTLP SDKs may send.
@@ -92,8 +92,8 @@ impl ComponentConfig for Config {
 }
 
 /// Where OTLP/gRPC listens.
-pub(super) fn grpc_endpoint(config: &GrpcServer) -> &str {
-    config.endpoint.as_deref().filter(|e| !e.is_empty()).unwrap_or("localhost:4317")
+pub(super) fn grpc_endpoint(config: &GrpcServer) -> String {
+    config.address("localhost:4317")
 }
 
 impl Http {
@@ -116,8 +116,8 @@ impl Http {
     }
 
     /// Where it listens.
-    pub(super) fn endpoint(&self) -> &str {
-        self.server.endpoint.as_deref().filter(|e| !e.is_empty()).unwrap_or("localhost:4318")
+    pub(super) fn endpoint(&self) -> String {
+        self.server.address("localhost:4318")
     }
 
     /// Names of the content encodings taken; `None` = all.
@@ -134,6 +134,7 @@ impl Http {
         &self,
         meter: ReceiverMeter,
         auth: Option<Arc<dyn ServerAuth>>,
+        calls: Option<CallMeter>,
     ) -> Result<Service> {
         let cors = self.server.cors.as_ref().filter(|cors| !cors.allowed_origins.is_empty());
         Ok(Service {
@@ -156,6 +157,11 @@ impl Http {
             read_time_max: self.server.read_timeout.and_then(|time| time.nonzero()),
             auth,
             meter,
+            calls: calls.map(|meter| Calls {
+                meter,
+                endpoint: self.endpoint(),
+                scheme: if self.server.is_tls() { "https" } else { "http" },
+            }),
         })
     }
 }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ::net::socket::UNIX_PEER;
 use basics::{Clock, Error, Result};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -69,7 +70,7 @@ impl Door {
         }
         let meta = Meta {
             received: self.clock.now(),
-            client: Some(request.peer),
+            client: Some(request.peer).filter(|peer| *peer != UNIX_PEER),
             headers: request.headers.map(kept_headers).unwrap_or_default(),
             auth: request.auth,
             ..Meta::default()

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use base64::Engine;
 use basics::error::grpc_message;
@@ -25,7 +26,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use otlp_wire::Signal;
 use pipeline::auth::{AuthData, ServerAuth};
-use pipeline::telemetry::ReceiverMeter;
+use pipeline::telemetry::{CallMeter, ReceiverMeter};
 
 use super::door::{self, Door, Refusal};
 use super::status::{self, Status, code};
@@ -52,6 +53,8 @@ pub(crate) struct Service {
     pub auth: Option<Arc<dyn ServerAuth>>,
     /// Counts items taken and refused.
     pub meter: ReceiverMeter,
+    /// Counts calls, where all details are counted.
+    pub calls: Option<CallMeter>,
 }
 
 /// Answers one call.
@@ -64,7 +67,16 @@ pub(crate) async fn call(
     if !is_grpc(request.headers()) {
         return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    match export(&door, &service, peer, request).await {
+    let timed = service.calls.as_ref().map(|calls| {
+        let path = signal_of(request.uri().path()).map(|_| request.uri().path().to_owned());
+        (calls, path.unwrap_or_else(|| "_OTHER".to_owned()), Instant::now())
+    });
+    let outcome = export(&door, &service, peer, request).await;
+    if let Some((calls, path, begun)) = timed {
+        let code = outcome.as_ref().map_or_else(|status| status.code, |_| 0);
+        calls.grpc(&path, code, begun.elapsed().as_secs_f64());
+    }
+    match outcome {
         Ok(message) => success(&message),
         Err(status) => failure(&status),
     }

@@ -7,16 +7,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use otlp_wire::Signal;
 use pipeline::auth::{AuthData, Denied, ServerAuth};
-use pipeline::telemetry::ReceiverMeter;
+use pipeline::telemetry::{CallMeter, Ended, ReceiverMeter};
 
 use super::cors::Cors;
 use super::door::{self, Door, Refusal};
@@ -47,6 +47,16 @@ pub(crate) struct Service {
     pub auth: Option<Arc<dyn ServerAuth>>,
     /// Counts items taken and refused.
     pub meter: ReceiverMeter,
+    /// Counts requests, where all details are counted.
+    pub calls: Option<Calls>,
+}
+
+/// What is told of requests to this server.
+pub(crate) struct Calls {
+    pub meter: CallMeter,
+    /// Where it listens.
+    pub endpoint: String,
+    pub scheme: &'static str,
 }
 
 /// Answers one request.
@@ -56,11 +66,37 @@ pub(crate) async fn call(
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
+    let Some(calls) = &service.calls else { return respond(&door, &service, peer, request).await };
+    let (method, version) = (request.method().clone(), request.version());
+    let route = service.routes.iter().find(|(route, _)| route == request.uri().path());
+    let request_bytes = request.body().size_hint().lower();
+    let begun = Instant::now();
+    let response = respond(&door, &service, peer, request).await;
+    calls.meter.http(&Ended {
+        server: &calls.endpoint,
+        scheme: calls.scheme,
+        method: &method,
+        route: route.map(|(route, _)| route.as_str()),
+        version,
+        status: Some(response.status()),
+        seconds: begun.elapsed().as_secs_f64(),
+        request_bytes,
+        answer_bytes: response.body().size_hint().lower(),
+    });
+    response
+}
+
+async fn respond(
+    door: &Door,
+    service: &Service,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let origin = request.headers().get(http::header::ORIGIN).cloned();
     let preflight = service.cors.as_ref().and_then(|cors| cors.preflight(&request));
     let mut response = match preflight {
         Some(response) => response,
-        None => answer(&door, &service, peer, request).await,
+        None => answer(door, service, peer, request).await,
     };
     if let (Some(cors), Some(origin)) = (&service.cors, origin) {
         cors.allow(&origin, response.headers_mut());

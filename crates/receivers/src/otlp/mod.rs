@@ -31,7 +31,7 @@ use parking_lot::Mutex;
 use pipeline::auth::ServerAuth;
 use pipeline::component::ReceiverFactory;
 use pipeline::config::shared::{Auth, GrpcServer, TimeOuts};
-use pipeline::telemetry::ReceiverMeter;
+use pipeline::telemetry::{CallMeter, ReceiverMeter};
 use pipeline::{Context, Inlets, Receiver};
 
 pub use config::{Config, Http, Protocols, REQUEST_BYTES_MAX};
@@ -102,6 +102,7 @@ impl Otlp {
             include_metadata: config.include_metadata,
             auth: self.server_auth(config.auth.as_ref())?,
             meter: self.meter("grpc"),
+            calls: CallMeter::server(self.context.host.telemetry()),
         });
         let streams = match config.max_concurrent_streams {
             0 => STREAMS_MAX,
@@ -111,7 +112,7 @@ impl Otlp {
         let ping = keepalive.time.nonzero().unwrap_or(PING_INTERVAL);
         let pong = keepalive.timeout.nonzero().unwrap_or(PING_TIMEOUT);
         let door = self.door.clone();
-        let listener = self.context.host.listeners().bind(config::grpc_endpoint(config)).await?;
+        let listener = self.context.host.listeners().bind(&config::grpc_endpoint(config)).await?;
         let serving = listen::serve(listener, rules, move |stream, peer, activity| {
             let (door, service) = (door.clone(), service.clone());
             let service = service_fn(move |request| {
@@ -140,10 +141,11 @@ impl Otlp {
         let server = &config.server;
         let rules = server.rules("http", &["h2", "http/1.1"], TIME_OUTS)?;
         let auth = self.server_auth(server.auth.as_ref())?;
-        let service = Arc::new(config.service(self.meter("http"), auth)?);
+        let calls = CallMeter::server(self.context.host.telemetry());
+        let service = Arc::new(config.service(self.meter("http"), auth, calls)?);
         let keep_alive = server.keep_alives_enabled.unwrap_or(true);
         let door = self.door.clone();
-        let listener = self.context.host.listeners().bind(config.endpoint()).await?;
+        let listener = self.context.host.listeners().bind(&config.endpoint()).await?;
         let serving = listen::serve(listener, rules, move |stream, peer, activity| {
             let (door, service) = (door.clone(), service.clone());
             let service = service_fn(move |request| {

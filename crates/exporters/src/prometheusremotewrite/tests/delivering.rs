@@ -45,7 +45,7 @@ fn carrying(payload: Payload) -> pipeline::Batch {
 
 fn told(context: &pipeline::Context, name: &str) -> f64 {
     let name = format!("otelcol_exporter_prometheusremotewrite_{name}");
-    context.host.telemetry().value(&name, &[("exporter", "remote")]).unwrap_or(0.0)
+    context.host.telemetry().series(&name).iter().map(|(_, value)| value).sum()
 }
 
 async fn accepted(backend: &Backend) -> Vec<WriteRequest> {
@@ -172,4 +172,37 @@ fn a_batch_that_is_not_in_order_is_put_in_order() {
     let requests = encode(&config("{}"), &payload);
     check_order(&requests);
     assert_eq!(requests[0].samples().len(), 5);
+}
+
+#[tokio::test]
+async fn with_a_wal_what_was_taken_is_sent_by_the_next_process() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let wal = format!(r#","wal":{{"directory":{:?},"buffer_size":100}}"#, folder.path());
+    let backend = Backend::start().await;
+    let address = backend.address();
+    backend.stop().await;
+    let json = format!(
+        r#"{{"http":{{"endpoint":"http://{address}/api/v1/write"}},
+            "retry_on_failure":{{"initial_interval":"1ms","max_interval":"5ms"}}{wal}}}"#
+    );
+    let life = || {
+        let context = context("remote", Signal::Metrics, &Clock::system());
+        super::super::build(&config(&json), &context).expect("builds")
+    };
+    let first = life();
+    first.start().await.expect("starts");
+    for from in 0..3 {
+        let (batch, answer) = watched(carrying(gauges(2, 1, from)));
+        first.export(batch).await.expect("taken");
+        assert!(matches!(answer.get(), Some(Ok(_))), "answered when it is on the disk");
+    }
+    first.stop().await.expect("stops");
+    drop(first);
+    let backend = Backend::start_on(address).await;
+    let second = life();
+    second.start().await.expect("starts");
+    let received = backend.wait_for(3).await;
+    let requests: Vec<_> = received.iter().map(|one| WriteRequest::read(&one.body)).collect();
+    check_order(&requests);
+    second.stop().await.expect("stops");
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::super::{Checker, Duration, NoEffect};
-use super::http::check_transport;
+use super::http::{check_server, listen_on};
 use super::{Auth, Compression, Headers, TlsClient, TlsServer, check_listen, refuse_if};
 
 /// A connection begins to speak HTTP/2 within this: as long as headers may take over HTTP/1.
@@ -70,8 +70,16 @@ impl Default for Keepalive {
 const ALPN: &[&str] = &["h2"];
 
 impl GrpcClient {
-    /// `host:port` without a scheme.
+    /// The unix domain socket that `endpoint` names, `unix:///path`.
+    pub fn unix(&self) -> Option<&str> {
+        self.endpoint.strip_prefix("unix://")
+    }
+
+    /// `host:port` without a scheme; over a unix domain socket gRPC says `localhost`.
     pub fn address(&self) -> &str {
+        if self.unix().is_some() {
+            return "localhost";
+        }
         let endpoint = self.endpoint.as_str();
         let schemes = ["http://", "https://", "dns:///", "dns://", "passthrough:///"];
         let bare = schemes.iter().find_map(|scheme| endpoint.strip_prefix(scheme));
@@ -100,11 +108,12 @@ impl GrpcClient {
     /// component's to check.
     pub fn validate(&self, at: &mut Checker<'_>) {
         self.tls.validate(&mut at.key("tls"));
-        if let Some((scheme, _)) = self.endpoint.split_once(':')
-            && ["unix", "xds"].contains(&scheme)
-        {
-            let message = format!("{scheme} endpoints are not supported; use host:port");
-            at.error("endpoint", message);
+        if self.unix() == Some("") {
+            at.error("endpoint", "unix socket path cannot be empty");
+        } else if self.unix().is_some() {
+            // Nothing else to check: the file may come later.
+        } else if self.endpoint.starts_with("xds:") {
+            at.error("endpoint", "xds endpoints are not supported; use host:port");
         } else if !self.endpoint.is_empty() {
             check_listen(self.address(), "endpoint", at);
             if self.endpoint.starts_with("http://") && !self.is_plain() {
@@ -152,7 +161,7 @@ pub struct GrpcServer {
     tls: Option<TlsServer>,
     /// Refused if there is one.
     middlewares: Vec<IgnoredAny>,
-    /// `tcp`, `tcp4` or `tcp6`.
+    /// `tcp`, `tcp4`, `tcp6`, or `unix` with a path as the endpoint.
     transport: Option<String>,
     read_buffer_size: NoEffect,
     write_buffer_size: NoEffect,
@@ -203,6 +212,11 @@ impl GrpcServer {
         }
     }
 
+    /// Where to listen, as [`net::listen::bind`] takes it; `default` where nothing is written.
+    pub fn address(&self, default: &str) -> String {
+        listen_on(self.transport.as_deref(), self.endpoint.as_deref(), default)
+    }
+
     /// How to serve; `name` is for log lines.
     ///
     /// # Errors
@@ -222,9 +236,7 @@ impl GrpcServer {
 
     /// Checks the server's keys; `at` is their place.
     pub fn validate(&self, at: &mut Checker<'_>) {
-        if let Some(endpoint) = &self.endpoint {
-            check_listen(endpoint, "endpoint", at);
-        }
+        check_server(self.transport.as_deref(), self.endpoint.as_deref(), at);
         if let Some(tls) = &self.tls {
             tls.validate(&mut at.key("tls"));
         }
@@ -237,6 +249,5 @@ impl GrpcServer {
             at.no_effect("enforcement_policy", "every ping of a client is answered");
         }
         refuse_if(!self.middlewares.is_empty(), "middlewares", "middlewares are", at);
-        check_transport(self.transport.as_deref(), at);
     }
 }

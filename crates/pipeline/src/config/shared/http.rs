@@ -177,7 +177,7 @@ pub struct HttpServer {
     tls: Option<TlsServer>,
     /// Refused if there is one.
     middlewares: Vec<IgnoredAny>,
-    /// `tcp`, `tcp4` or `tcp6`.
+    /// `tcp`, `tcp4`, `tcp6`, or `unix` with a path as the endpoint.
     transport: Option<String>,
     /// For reading a whole request; `None` = the component's default, zero = none.
     pub read_timeout: Option<Duration>,
@@ -259,6 +259,11 @@ impl HttpServer {
         Ok(Rules { tls, life, ..Rules::new(name) })
     }
 
+    /// Where to listen, as [`net::listen::bind`] takes it; `default` where nothing is written.
+    pub fn address(&self, default: &str) -> String {
+        listen_on(self.transport.as_deref(), self.endpoint.as_deref(), default)
+    }
+
     /// True if clients speak TLS with it.
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
@@ -266,9 +271,7 @@ impl HttpServer {
 
     /// Checks the server's keys; `at` is their place.
     pub fn validate(&self, at: &mut Checker<'_>) {
-        if let Some(endpoint) = &self.endpoint {
-            check_listen(endpoint, "endpoint", at);
-        }
+        check_server(self.transport.as_deref(), self.endpoint.as_deref(), at);
         if let Some(tls) = &self.tls {
             tls.validate(&mut at.key("tls"));
         }
@@ -276,14 +279,28 @@ impl HttpServer {
             auth.validate(&mut at.key("auth"));
         }
         refuse_if(!self.middlewares.is_empty(), "middlewares", "middlewares are", at);
-        check_transport(self.transport.as_deref(), at);
     }
 }
 
-pub(crate) fn check_transport(transport: Option<&str>, at: &mut Checker<'_>) {
-    if let Some(transport) = transport
-        && !["", "tcp", "tcp4", "tcp6"].contains(&transport)
-    {
-        at.error("transport", format!("transport \"{transport}\" is not supported yet; use tcp"));
+/// Checks where a server listens.
+pub(crate) fn check_server(transport: Option<&str>, endpoint: Option<&str>, at: &mut Checker<'_>) {
+    match (transport.unwrap_or_default(), endpoint) {
+        ("unix", None | Some("")) => {
+            at.error("endpoint", "a unix transport needs the path of a socket")
+        }
+        ("unix", _) => {}
+        ("" | "tcp" | "tcp4" | "tcp6", Some(endpoint)) => check_listen(endpoint, "endpoint", at),
+        ("" | "tcp" | "tcp4" | "tcp6", None) => {}
+        (other, _) => at
+            .error("transport", format!("transport \"{other}\" is not supported; use tcp or unix")),
+    }
+}
+
+/// What a server is bound to; see [`net::listen::bind`].
+pub(crate) fn listen_on(transport: Option<&str>, endpoint: Option<&str>, default: &str) -> String {
+    let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty()).unwrap_or(default);
+    match transport {
+        Some("unix") => format!("{}{endpoint}", net::socket::UNIX),
+        _ => endpoint.to_owned(),
     }
 }

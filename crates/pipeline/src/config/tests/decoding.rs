@@ -235,9 +235,11 @@ fn whether_grpc_speaks_tls_is_decided_as_in_the_collector() {
     }
     let error = from_yaml::<Grpc>("compression: zlib").expect_err("HTTP only");
     assert!(error.contains("compression: gRPC has gzip, zstd, snappy and none"), "{error}");
-    for (endpoint, message) in
-        [("unix:///a", "unix endpoints are not supported"), ("x:a", "\"a\" is not a port")]
-    {
+    for (endpoint, message) in [
+        ("unix://", "unix socket path cannot be empty"),
+        ("xds:///a", "xds endpoints are not supported"),
+        ("x:a", "\"a\" is not a port"),
+    ] {
         let error = from_yaml::<Grpc>(&format!("endpoint: '{endpoint}'")).expect_err(endpoint);
         assert!(error.contains(message), "{error}");
     }

@@ -3,10 +3,12 @@
 
 use basics::{Error, Kind};
 use otlp_wire::Signal;
+use parking_lot::Mutex;
 
 use super::*;
 use crate::ack::Delivered;
 use crate::batch::Batch;
+use crate::component::{Context, Gate, Processor};
 use crate::ledger::Reason;
 use crate::testing::{Blueprint, Recorder, TestReceiver, batch, payload, watched};
 
@@ -56,6 +58,39 @@ async fn one_receiver_feeds_several_pipelines_and_one_exporter_serves_several() 
     running.stop(DEADLINE).await.unwrap();
     // One instance for each signal it is used for.
     assert_eq!(output.events(), ["start", "start", "stop", "stop"]);
+}
+
+#[tokio::test]
+async fn a_processor_that_two_pipelines_name_is_made_for_each_and_order_is_the_pipelines() {
+    let (host, input, output) = (host(), TestReceiver::new(), Recorder::new());
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let maker = |name: &'static str| {
+        let made = made.clone();
+        move |context: Context| {
+            made.lock().push(format!("{name} of {}", context.pipeline));
+            Ok(Processor::Gate(Arc::new(Open)))
+        }
+    };
+    let plan = Blueprint::new()
+        .receiver("in", &input)
+        .processor("p", maker("p"))
+        .processor("q", maker("q"))
+        .exporter("out", output.clone())
+        .pipeline("metrics/a", &["in"], &["p", "q"], &["out"])
+        .pipeline("metrics/b", &["in"], &["q", "p"], &["out"]);
+    let running = start(plan.plan(), &host).await.unwrap();
+    running.stop(DEADLINE).await.unwrap();
+    let made = made.lock();
+    assert_eq!(*made, ["p of metrics/a", "q of metrics/a", "q of metrics/b", "p of metrics/b"]);
+}
+
+/// Lets everything on.
+struct Open;
+
+impl Gate for Open {
+    fn admit(&self, _: &Batch) -> basics::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

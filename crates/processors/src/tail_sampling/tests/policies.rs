@@ -180,6 +180,26 @@ async fn policies_are_combined() {
 }
 
 #[tokio::test]
+async fn an_inverted_policy_cannot_veto_what_another_one_wants() {
+    let inverted = "{name: i, type: string_attribute, string_attribute: {key: k, values: [a], invert_match: true}}";
+    let all = "{name: all, type: always_sample}";
+    let not = "{name: n, type: not, not: {not_sub_policy: {name: s, type: string_attribute, string_attribute: {key: k, values: [a]}}}}";
+    for (policies, kept) in [
+        (format!("{inverted}, {all}"), true),
+        (format!("{all}, {inverted}"), true),
+        (format!("{not}, {all}"), true),
+        (inverted.to_owned(), false),
+        (not.to_owned(), false),
+    ] {
+        let mut rig = Rig::new(&format!("policies: [{policies}]"));
+        let payload = trace(|_| (), |attrs| attrs.str("k", "a"));
+        rig.sampler.take(Batch::new(payload, Arc::default()), &rig.out).await.expect("taken");
+        rig.ends().await;
+        assert_eq!(!rig.rest.forwarded().is_empty(), kept, "{policies}");
+    }
+}
+
+#[tokio::test]
 async fn limits_let_so_much_through_each_second() {
     let spans = |trace, n| (0..n).map(move |at| span(trace, at)).collect::<Vec<_>>();
     let limit = "{name: l, type: rate_limiting, rate_limiting: {spans_per_second: 10}}";
