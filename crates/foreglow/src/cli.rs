@@ -60,6 +60,8 @@ pub enum Command {
     Export(Export),
     /// Copies the blocks of the embedded store into an empty directory.
     Snapshot(Folder),
+    /// Shows, checks or repairs the durable logs: the store's and those of exporters' queues.
+    Log(Log),
     /// Copies the blocks of a snapshot into an embedded store without any; nothing may run with it.
     Restore(Folder),
 }
@@ -73,6 +75,36 @@ pub struct Export {
     /// The file to write.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// What is done with logs.
+#[derive(Clone, Debug, Args)]
+pub struct Log {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: LogCommand,
+}
+
+/// What can be done with logs.
+#[derive(Clone, Debug, Subcommand)]
+pub enum LogCommand {
+    /// Lists segments, records, consumers' offsets, and what was set aside.
+    Ls(Logs),
+    /// Reads all of it; damage is told and makes the exit status 1.
+    Verify(Logs),
+    /// Sets damaged bytes aside in quarantine/; nothing may run with the log.
+    Repair(Logs),
+}
+
+/// Which logs, and how they are shown.
+#[derive(Clone, Debug, Args)]
+pub struct Logs {
+    /// A log's directory, or one with logs below it; the data directory if not given.
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// For programs.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A directory that holds copies of blocks.

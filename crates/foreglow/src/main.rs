@@ -12,6 +12,7 @@ mod components;
 mod configuration;
 mod data;
 mod listing;
+mod log;
 mod logs;
 mod own;
 mod ports;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Some(Command::Export(what)) => blocks::export(&cli.options, &what.file),
         Some(Command::Snapshot(to)) => blocks::snapshot(&cli.options, &to.folder),
         Some(Command::Restore(from)) => blocks::restore(&cli.options, &from.folder),
+        Some(Command::Log(log)) => log::work(&cli.options, &log.what),
         Some(Command::Components) => listing::print(&components::components()),
     };
     match outcome {

@@ -121,7 +121,7 @@ fn encode(position: u64) -> [u8; 12] {
 }
 
 /// The position saved in `bytes`; a damaged file counts as none.
-fn decode(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<u64> {
     let position = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
     (bytes == encode(position)).then_some(position)
 }

@@ -138,7 +138,7 @@ fn size(files: &dyn Files, path: &std::path::Path) -> u64 {
     files.open(path, Mode::Read).and_then(|file| file.size()).unwrap_or(0)
 }
 
-fn read_range(file: &dyn File, offset: u64, count: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn read_range(file: &dyn File, offset: u64, count: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; count];
     let mut filled = 0;
     while filled < count {

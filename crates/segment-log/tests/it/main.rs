@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod format;
 mod home;
+mod inspect;
 mod roundtrip;
 
 use std::path::Path;
