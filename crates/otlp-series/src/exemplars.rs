@@ -13,8 +13,11 @@ const CHARS_MAX: usize = 128;
 pub fn exemplar_labels(exemplar: ExemplarView<'_>) -> Vec<(String, String)> {
     let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut labels = Vec::new();
-    labels.extend(exemplar.trace_id().map(|id| ("trace_id".to_owned(), hex(&id))));
-    labels.extend(exemplar.span_id().map(|id| ("span_id".to_owned(), hex(&id))));
+    // All zero stands for none.
+    let trace = exemplar.trace_id().filter(|id| id.iter().any(|byte| *byte != 0));
+    let span = exemplar.span_id().filter(|id| id.iter().any(|byte| *byte != 0));
+    labels.extend(trace.map(|id| ("trace_id".to_owned(), hex(&id))));
+    labels.extend(span.map(|id| ("span_id".to_owned(), hex(&id))));
     let chars = |labels: &[(String, String)]| -> usize {
         labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum()
     };

@@ -78,6 +78,7 @@ fn api(folder: &std::path::Path, blocks: usize) -> Router {
         started: 1,
         version: "bench",
         limits: promql::Limits { threads_max, ..promql::Limits::default() },
+        admin: false,
         store: Arc::new(move || Some(store.clone())),
     })
 }

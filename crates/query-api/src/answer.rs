@@ -39,6 +39,11 @@ impl Failure {
         Failure { status: 503, class: "unavailable", message: message.into() }
     }
 
+    /// Switched off: 500 `unavailable`, as Prometheus answers.
+    pub fn disabled(message: impl Into<String>) -> Self {
+        Failure { status: 500, class: "unavailable", message: message.into() }
+    }
+
     /// The query took too long: 503 `timeout`.
     pub fn timeout(message: impl Into<String>) -> Self {
         Failure { status: 503, class: "timeout", message: message.into() }
@@ -129,6 +134,13 @@ pub fn success_with(data: &str, warnings: &[String], infos: &[String]) -> Respon
     body.push_str(data);
     end(&mut body, warnings, infos);
     json(StatusCode::OK, body)
+}
+
+/// A successful answer with nothing in it.
+pub fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
 }
 
 /// An answer of any JSON text.

@@ -43,6 +43,8 @@ pub struct Api {
     pub version: &'static str,
     /// Bounds of every query.
     pub limits: Limits,
+    /// Whether series may be deleted and snapshots made over the API.
+    pub admin: bool,
     /// The store, once some exporter has opened it.
     pub store: Arc<dyn Fn() -> Option<Arc<Store>> + Send + Sync>,
 }

@@ -65,7 +65,10 @@ impl Params {
         match self.get(name) {
             "" => Ok(default),
             text => parse_time(text).ok_or_else(|| {
-                Failure::parameter(name, format!("cannot parse {text:?} to a valid timestamp"))
+                let message = format!(
+                    "invalid time value for '{name}': cannot parse {text:?} to a valid timestamp"
+                );
+                Failure::parameter(name, message)
             }),
         }
     }

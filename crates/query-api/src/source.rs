@@ -120,7 +120,7 @@ pub struct Index(pub Arc<Store>);
 impl Index {
     /// Label names, ascending.
     pub fn label_names(&self, sets: &[Vec<Matcher>], (start, end): (i64, i64)) -> Vec<String> {
-        union(sets, |matchers| self.0.label_names(matchers, start, end))
+        union(sets, (start, end), |matchers| self.0.label_names(matchers, start, end))
     }
 
     /// Values of the label `name`, ascending.
@@ -130,12 +130,14 @@ impl Index {
         sets: &[Vec<Matcher>],
         (start, end): (i64, i64),
     ) -> Vec<String> {
-        union(sets, |matchers| self.0.label_values(name, matchers, start, end))
+        union(sets, (start, end), |matchers| self.0.label_values(name, matchers, start, end))
     }
 
     /// Label sets of the series that have a sample in `range`, ascending.
     pub fn series(&self, sets: &[Vec<Matcher>], (start, end): (i64, i64)) -> Vec<Labels> {
-        all(sets, |matchers| self.0.series(matchers, start, end)).into_iter().collect()
+        all(sets, (start, end), |matchers| self.0.series(matchers, start, end))
+            .into_iter()
+            .collect()
     }
 
     /// Type, help and unit of every metric.
@@ -158,17 +160,22 @@ impl Index {
 
 fn union(
     sets: &[Vec<Matcher>],
+    range: (i64, i64),
     ask: impl Fn(&[Matcher]) -> basics::Result<BTreeSet<Arc<str>>>,
 ) -> Vec<String> {
-    all(sets, ask).iter().map(|text| text.to_string()).collect()
+    all(sets, range, ask).iter().map(|text| text.to_string()).collect()
 }
 
 /// The answers to all selectors together. What cannot be read now is left out and told in the log:
 /// a list for people to choose from is better short than missing.
 fn all<T: Ord>(
     sets: &[Vec<Matcher>],
+    (start, end): (i64, i64),
     ask: impl Fn(&[Matcher]) -> basics::Result<BTreeSet<T>>,
 ) -> BTreeSet<T> {
+    if end < start {
+        return BTreeSet::new();
+    }
     let everything = [Vec::new()];
     let sets = if sets.is_empty() { &everything } else { sets };
     let answer = |matchers: &Vec<Matcher>| {

@@ -20,7 +20,10 @@ mod manifest;
 pub mod objects;
 pub mod plan;
 
-pub use catalog::{Catalog, CatalogOptions, CatalogStats, Keep, REPLACED_KEPT, Target};
+pub use catalog::{
+    Catalog, CatalogOptions, CatalogStats, DELETIONS_MAX, Deleted, Deletion, Keep, Listed,
+    REPLACED_KEPT, Target,
+};
 pub use info::BlockInfo;
 pub use manifest::{MANIFESTS_KEPT, Manifest, Quarantined, Replaced};
 pub use objects::{Local, Memory, ObjectWriter, Objects};

@@ -61,23 +61,26 @@ pub fn copy(from: &Catalog, to: &Catalog) -> Result<Checked> {
     if !to.live().is_empty() {
         return Err(Error::invalid("there are blocks already: copy into an empty directory"));
     }
-    let mut live = from.live().to_vec();
+    let (mut copied, mut copies, mut checked) = (Vec::new(), Vec::new(), Checked::default());
     // New names in the order of the old ones: of two values at one time the same one wins.
-    live.sort_by_key(|info| info.id);
-    let (mut copied, mut checked) = (Vec::new(), Checked::default());
-    for info in live {
-        match BlockFile::open(from.objects(), &info).and_then(|file| file.verify()) {
-            Ok(()) => copied.push(copy_one(from, to, &info)?),
+    for listed in from.listed() {
+        let info = &listed.info;
+        match BlockFile::open(from.objects(), info).and_then(|file| file.verify()) {
+            Ok(()) => {
+                let copy = copy_one(from, to, info)?;
+                checked.blocks += 1;
+                checked.bytes += info.bytes;
+                copies.push((listed, copy.id));
+                copied.push(copy);
+            }
             Err(error) if error.kind() == Kind::Corrupt => {
                 checked.damaged.push((info.path.clone(), error.to_string()));
-                continue;
             }
             Err(error) => return Err(error),
         }
-        checked.blocks += 1;
-        checked.bytes += info.bytes;
     }
     to.commit(copied, &[], None)?;
+    to.adopt_deleted(&copies)?;
     Ok(checked)
 }
 

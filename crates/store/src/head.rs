@@ -51,6 +51,7 @@ use aliases::Aliases;
 use door::{Door, SeriesRef};
 use exemplars::Exemplars;
 use overflow::Overflow;
+pub use registry::Cardinality;
 use registry::Registry;
 use shard::Shard;
 use written::WrittenDoor;

@@ -23,6 +23,7 @@
 pub mod blocks;
 pub mod care;
 pub mod columns;
+mod delete;
 pub mod flush;
 pub mod head;
 pub mod logs;

@@ -19,6 +19,7 @@
 //! read. Damage is told as [`basics::Kind::Corrupt`] and sets the block aside.
 
 mod compact;
+mod deleted;
 mod exemplars;
 mod index;
 mod merge;
@@ -34,6 +35,7 @@ use std::cmp::Ordering;
 use basics::labels::Labels;
 
 pub use compact::compact;
+pub(crate) use exemplars::AROUND_MS;
 pub use merge::Lent;
 pub use opened::Opened;
 pub use select::{Blocks, CACHE_BYTES};

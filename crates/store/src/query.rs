@@ -7,14 +7,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use basics::Result;
 use basics::labels::{Labels, Matcher};
 
-use crate::Store;
 use crate::metrics::Opened;
+use crate::{Exemplar, Store};
 
 impl Store {
     /// Metric series that satisfy all matchers and may have a sample in `start_ms..=end_ms`, of
@@ -32,6 +32,38 @@ impl Store {
         let newest = self.head().select(matchers, start_ms, end_ms, series_max)?;
         let matchers = &*self.head().today(matchers);
         self.storage().metrics().open(matchers, start_ms, end_ms, series_max, newest)
+    }
+
+    /// Exemplars in `start_ms..=end_ms` of these series, by their labels; those of a series ascend by
+    /// time, each once.
+    ///
+    /// # Errors
+    /// [`basics::Kind::Retry`] when a block cannot be read now.
+    pub fn exemplars(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<BTreeMap<Labels, Vec<Exemplar>>> {
+        let newest = self.head().exemplars(matchers, start_ms, end_ms);
+        let matchers = &*self.head().today(matchers);
+        let mut found = self.storage().metrics().exemplars(matchers, start_ms, end_ms)?;
+        for (labels, own) in newest {
+            found.entry(labels).or_default().extend(own);
+        }
+        for own in found.values_mut() {
+            own.sort_by_key(|exemplar| exemplar.time_ms);
+            // Of a time there are few: a block has what memory had.
+            let mut kept: Vec<Exemplar> = Vec::with_capacity(own.len());
+            for exemplar in own.drain(..) {
+                let same = kept.iter().rev().take_while(|k| k.time_ms == exemplar.time_ms);
+                if !same.into_iter().any(|known| *known == exemplar) {
+                    kept.push(exemplar);
+                }
+            }
+            *own = kept;
+        }
+        Ok(found)
     }
 
     /// Labels of these series, ascending.

@@ -96,6 +96,8 @@ struct Shared {
     clock: Clock,
     catalogs: [Arc<Catalog>; 3],
     metrics: Blocks,
+    /// Held from the choice of blocks to the commit of what they became.
+    merging: Mutex<()>,
     stopping: Mutex<bool>,
     stopped: Condvar,
 }
@@ -130,7 +132,9 @@ impl Storage {
         let metrics = Blocks::new(catalogs[0].clone(), options.cache_bytes);
         let interval = options.interval;
         let (stopping, stopped) = (Mutex::new(false), Condvar::new());
-        let shared = Arc::new(Shared { options, clock, catalogs, metrics, stopping, stopped });
+        let merging = Mutex::new(());
+        let shared =
+            Arc::new(Shared { options, clock, catalogs, metrics, merging, stopping, stopped });
         let thread = interval.and_then(|interval| start(&shared, interval));
         Ok(Storage { shared, thread: Mutex::new(thread) })
     }
@@ -154,6 +158,26 @@ impl Storage {
     /// Does now what the thread does every so often. Whatever fails is told in the log.
     pub fn maintain(&self) {
         self.shared.maintain();
+    }
+
+    /// Writes every block of metrics anew of which something was deleted; returns how many.
+    ///
+    /// # Errors
+    /// [`basics::Kind::Retry`] when a block cannot be read or written now.
+    pub fn clean_deleted(&self) -> Result<usize> {
+        let catalog = self.catalog(Signal::Metrics);
+        let own = |id| catalog.manifest().live.iter().any(|block| block.id == id);
+        let mut cleaned = 0;
+        for listed in catalog.listed() {
+            let _alone = self.shared.merging.lock();
+            // A merge may have taken it meanwhile, and left out what was deleted.
+            if !listed.deleted.is_empty() && own(listed.info.id) {
+                let merge = Merge { level: listed.info.level, inputs: vec![listed.info] };
+                metrics::compact(catalog, &merge)?;
+                cleaned += 1;
+            }
+        }
+        Ok(cleaned)
     }
 
     /// Ends the thread; waits for the merge that is under way. Blocks stay readable.
@@ -226,6 +250,7 @@ impl Shared {
     /// Merges all there is to merge.
     fn merge(&self, catalog: &Catalog, merge: MergeBlocks) -> Result<()> {
         while !*self.stopping.lock() {
+            let _alone = self.merging.lock();
             let now_ms = self.clock.now_ms();
             let Some(next) = next_merge(&catalog.manifest().live, now_ms) else { return Ok(()) };
             let (level, inputs) = (next.level, next.inputs.len());

@@ -54,6 +54,9 @@ pub struct Config {
     /// Who may look, instead of those with the token.
     #[serde(skip_serializing)]
     pub auth: Option<Auth>,
+    /// Lets whoever may look delete series and make snapshots (`/api/v1/admin/tsdb/...`), as
+    /// Prometheus' `--web.enable-admin-api`.
+    pub admin_api: bool,
     /// Jaeger's own ports, for clients that are set up for them.
     pub jaeger: Jaeger,
 }
@@ -78,6 +81,7 @@ impl Default for Config {
             allow_anonymous: false,
             tls: None,
             auth: None,
+            admin_api: false,
             jaeger: Jaeger::default(),
         }
     }
@@ -265,6 +269,7 @@ impl QueryServer {
             started: self.clock.now(),
             version: env!("CARGO_PKG_VERSION"),
             limits: promql::Limits::default(),
+            admin: self.config.admin_api,
             store: Arc::new(move || stores.find::<store::Store>(STORE)),
         }
     }

@@ -74,7 +74,9 @@ struct Work {
 #[async_trait]
 impl Extension for Rules {
     async fn start(&self, host: &Host) -> Result<()> {
-        Board::of(host).set_alertmanagers(self.notifier.urls());
+        let board = Board::of(host);
+        board.set_alertmanagers(self.notifier.urls());
+        board.set_external_labels(self.config.external_labels.clone());
         Ok(())
     }
 

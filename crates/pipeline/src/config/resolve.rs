@@ -12,6 +12,7 @@ use otlp_wire::Signal;
 
 use super::decode::{decode_checked, unknown_key_advice};
 use super::diagnostics::{Diagnostics, Topic, did_you_mean};
+use super::merge::merge;
 use super::node::{Entry, Node, Span, Value};
 use super::plan::{Instance, PipelinePlan, Plan, Telemetry};
 use super::renamed::other_spelling;
@@ -494,7 +495,12 @@ fn service_extensions(
             continue;
         }
         let source = diagnostics.add_source(format!("built-in {id}"), body.as_str());
-        let node = read::read(body, source, 0, diagnostics);
+        let mut node = read::read(body, source, 0, diagnostics);
+        // Configured without being listed: these keys, over the binary's.
+        let own = section.get(id).and_then(|instance| instance.as_ref()?.body.clone());
+        if let (Some(node), Some(own)) = (&mut node, own.filter(|own| own.value != Value::Null)) {
+            merge(node, (*own).clone());
+        }
         let place = format!("extensions::{id}");
         let body = node.clone().map(Arc::new);
         let config = node

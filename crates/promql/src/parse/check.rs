@@ -14,7 +14,7 @@ fn expect_type(p: &Parser<'_>, expr: &Expr, want: ValueType, context: &str) -> P
     Err(p.error_at(expr.span.start, message))
 }
 
-pub(super) fn unary(p: &Parser<'_>, expr: &Expr) -> Parsed<()> {
+pub(super) fn unary(p: &Parser<'_>, expr: &Expr, start: u32) -> Parsed<()> {
     match expr.value_type() {
         ValueType::Scalar | ValueType::Vector => Ok(()),
         got => {
@@ -22,7 +22,7 @@ pub(super) fn unary(p: &Parser<'_>, expr: &Expr) -> Parsed<()> {
                 "unary expression only allowed on expressions of type scalar or instant vector, \
                  got \"{got}\""
             );
-            Err(p.error_at(expr.span.start, message))
+            Err(p.error_at(start, message))
         }
     }
 }

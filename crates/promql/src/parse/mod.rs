@@ -141,6 +141,10 @@ impl<'a> Parser<'a> {
     /// "unexpected X in CONTEXT".
     fn unexpected(&self, context: &str) -> ParseError {
         let token = self.peek();
+        let opened = |tok: &Tok| self.tokens.iter().filter(|token| token.tok == *tok).count();
+        if token.tok == Tok::Eof && opened(&Tok::LParen) > opened(&Tok::RParen) {
+            return self.error_at(token.start, "unclosed left parenthesis");
+        }
         let text = &self.text[token.start as usize..token.end as usize];
         let found = match &token.tok {
             Tok::Eof => "end of input".to_owned(),
@@ -322,7 +326,7 @@ impl<'a> Parser<'a> {
             let value = if negative { -value } else { value };
             return Ok(self.node(ExprKind::Number { value, duration }, start));
         }
-        check::unary(self, &expr)?;
+        check::unary(self, &expr, start)?;
         Ok(self.node(ExprKind::Unary { negative, expr: Box::new(expr) }, start))
     }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `/federate`: the newest sample of the series that match, as a page another Prometheus scrapes.
 //!
-//! Series of one name stand together under one `# TYPE` line; samples carry their times. Native
+//! Series of one name stand together under one `# TYPE` line, which says nothing of the type, as in
+//! Prometheus; samples carry their times, and the external labels that the rules have. Native
 //! histograms have no text form and are left out, as Prometheus does for text. Bound: the engine's
 //! series of a selector.
 
@@ -23,7 +24,8 @@ use crate::params::Params;
 pub async fn page((State(api), request): Handler) -> Answer {
     let params = Params::read(request).await?;
     let sets = selectors(&params)?;
-    let (source, index) = (api.source()?, api.index()?);
+    let source = api.source()?;
+    let external = crate::rules::Board::of(&api.host).external_labels();
     let (end, lookback, series_max) =
         (api.clock.now_ms(), api.limits.lookback_ms, api.limits.series_max);
     let text = blocking(move || {
@@ -42,9 +44,7 @@ pub async fn page((State(api), request): Handler) -> Answer {
                 }
             }
         }
-        let kinds: BTreeMap<String, &str> =
-            index.metadata().into_iter().map(|entry| (entry.metric, entry.kind)).collect();
-        Ok(text(&newest, &kinds))
+        Ok(text(&newest, &external))
     })
     .await?;
     let mut response = Response::new(Body::from(text));
@@ -57,17 +57,15 @@ pub async fn page((State(api), request): Handler) -> Answer {
 /// The newest samples of the series of one name.
 type OfName<'n> = Vec<(&'n Labels, (i64, f64))>;
 
-fn text(newest: &BTreeMap<Labels, (i64, f64)>, kinds: &BTreeMap<String, &str>) -> String {
+fn text(newest: &BTreeMap<Labels, (i64, f64)>, external: &BTreeMap<String, String>) -> String {
     let mut by_name: BTreeMap<&str, OfName<'_>> = BTreeMap::new();
     for (labels, sample) in newest {
         by_name.entry(labels.name()).or_default().push((labels, *sample));
     }
     let mut out = String::new();
     for (name, series) in by_name {
-        // A single series of a histogram is no histogram.
-        let kind = kinds.get(name).copied().filter(|kind| matches!(*kind, "counter" | "gauge"));
         let plain = is_plain(name);
-        let _ = writeln!(out, "# TYPE {} {}", quoted(name, plain), kind.unwrap_or("untyped"));
+        let _ = writeln!(out, "# TYPE {} untyped", quoted(name, plain));
         for (labels, (time, value)) in series {
             let rest = labels.iter().filter(|(label, _)| *label != METRIC_NAME);
             let mut pairs: Vec<String> = rest
@@ -75,7 +73,12 @@ fn text(newest: &BTreeMap<Labels, (i64, f64)>, kinds: &BTreeMap<String, &str>) -
                     format!("{}=\"{}\"", quoted(label, is_plain(label)), escaped(value))
                 })
                 .collect();
-            // A federated page tells of targets: both labels are there, if empty.
+            // What names this server in the eyes of the other one.
+            let others = external.iter().filter(|(label, _)| labels.get(label).is_empty());
+            pairs.extend(others.map(|(label, value)| {
+                format!("{}=\"{}\"", quoted(label, is_plain(label)), escaped(value))
+            }));
+            // A federated page tells of targets: the label is there, if empty.
             for label in ["instance"] {
                 if labels.get(label).is_empty() {
                     pairs.push(format!("{label}=\"\""));

@@ -84,7 +84,7 @@ pub async fn flags((State(api), _): Handler) -> Answer {
         "storage.tsdb.path": api.host.data_dir().to_string_lossy(),
         "web.enable-remote-write-receiver": "true",
         "web.enable-otlp-receiver": "true",
-        "web.enable-admin-api": "false",
+        "web.enable-admin-api": api.admin.to_string(),
     }))
 }
 
@@ -100,22 +100,21 @@ pub async fn tsdb((State(api), request): Handler) -> Answer {
         }
     };
     let store = api.store()?;
-    let (series, range, (by_name, by_label)) = blocking(move || {
+    let (series, range, found) = blocking(move || {
         let head = store.head();
         Ok((head.series_count(), head.time_range(), head.cardinality(limit)))
     })
     .await?;
-    let rows = |list: &[(std::sync::Arc<str>, u64)]| -> Value {
-        list.iter().map(|(name, count)| json!({"name": **name, "value": count})).collect()
+    let rows = |list: &[(String, u64)]| -> Value {
+        list.iter().map(|(name, count)| json!({"name": name, "value": count})).collect()
     };
-    let pairs: u64 = by_label.iter().map(|(_, count)| count).sum();
     let (min, max) = range.unwrap_or((i64::MAX, i64::MIN));
     ok(&json!({
-        "headStats": {"numSeries": series, "numLabelPairs": pairs, "chunkCount": 0, "minTime": min, "maxTime": max},
-        "seriesCountByMetricName": rows(&by_name),
-        "labelValueCountByLabelName": rows(&by_label),
-        "memoryInBytesByLabelName": [],
-        "seriesCountByLabelValuePair": [],
+        "headStats": {"numSeries": series, "numLabelPairs": found.pairs, "chunkCount": 0, "minTime": min, "maxTime": max},
+        "seriesCountByMetricName": rows(&found.series_by_name),
+        "labelValueCountByLabelName": rows(&found.values_by_label),
+        "memoryInBytesByLabelName": rows(&found.bytes_by_label),
+        "seriesCountByLabelValuePair": rows(&found.series_by_pair),
     }))
 }
 
@@ -138,7 +137,7 @@ pub async fn alertmanagers((State(api), _): Handler) -> Answer {
 }
 
 /// `/api/v1/features`: what of Prometheus' optional parts there is.
-pub async fn features((_, _): Handler) -> Answer {
+pub async fn features((State(api), _): Handler) -> Answer {
     let functions: serde_json::Map<String, Value> =
         promql::functions::FUNCTIONS.iter().map(|f| (f.name.to_owned(), json!(true))).collect();
     let aggregators: serde_json::Map<String, Value> = promql::ast::AggregateOp::ALL
@@ -147,7 +146,7 @@ pub async fn features((_, _): Handler) -> Answer {
         .collect();
     ok(&json!({
         "api": {
-            "admin": false, "exclude_alerts": true, "label_values_match": true, "lifecycle": false,
+            "admin": api.admin, "exclude_alerts": true, "label_values_match": true, "lifecycle": false,
             "otlp_write_receiver": true, "query_stats": true, "query_warnings": true,
             "remote_write_receiver": true, "time_range_labels": true, "time_range_series": true,
         },
@@ -160,12 +159,6 @@ pub async fn features((_, _): Handler) -> Answer {
 /// `/api/v1/notifications`: there are none.
 pub async fn notifications((_, _): Handler) -> Answer {
     ok(&json!([]))
-}
-
-/// `/api/v1/admin/tsdb/...`: as in a Prometheus without `--web.enable-admin-api`. What is stored goes
-/// by retention alone.
-pub async fn admin() -> Answer {
-    Err(Failure::unavailable("admin APIs disabled"))
 }
 
 /// `/-/healthy`: the process answers.

@@ -28,7 +28,9 @@ pub async fn targets((State(api), request): Handler) -> Answer {
         data.insert("activeTargets".into(), json!([]));
     }
     data.insert("droppedTargets".into(), json!([]));
-    data.insert("droppedTargetCounts".into(), json!({}));
+    // Nobody counts them where none are asked for.
+    let counts = if state == "active" { Value::Null } else { json!({}) };
+    data.insert("droppedTargetCounts".into(), counts);
     Ok(success(&Value::Object(data).to_string()))
 }
 

@@ -20,6 +20,7 @@ const BOARD: &str = "rules";
 pub struct Board {
     groups: Mutex<BTreeMap<(String, String), Arc<ShownGroup>>>,
     alertmanagers: Mutex<Vec<String>>,
+    external_labels: Mutex<BTreeMap<String, String>>,
 }
 
 /// A group after its last evaluation; times in Unix milliseconds, 0 = never.
@@ -82,6 +83,16 @@ impl Board {
     /// Says where notices go.
     pub fn set_alertmanagers(&self, urls: Vec<String>) {
         *self.alertmanagers.lock() = urls;
+    }
+
+    /// Says what names this server in what it tells others.
+    pub fn set_external_labels(&self, labels: BTreeMap<String, String>) {
+        *self.external_labels.lock() = labels;
+    }
+
+    /// What names this server in what it tells others.
+    pub fn external_labels(&self) -> BTreeMap<String, String> {
+        self.external_labels.lock().clone()
     }
 
     /// Where notices go.

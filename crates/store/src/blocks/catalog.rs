@@ -9,6 +9,7 @@
 //! The log may be cut at [`Catalog::log_kept_from`], one commit behind what is covered: should the
 //! newest manifest be damaged, the one before and the log still make the whole.
 
+mod deleted;
 mod load;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use ulid::Ulid;
 use super::manifest::{MANIFESTS_KEPT, Manifest, Quarantined, Replaced, VERSION};
 use super::{BlockInfo, Objects, plan};
 
+pub use deleted::{DELETIONS_MAX, Deleted, Deletion, Listed};
 use load::{Found, Others};
 
 /// A replaced block is readable for so long: longer than the longest query and than readers in
@@ -117,10 +119,13 @@ struct State {
     last_id: Ulid,
     /// What [`Catalog::live`] tells, ascending by oldest time.
     live: Arc<Vec<BlockInfo>>,
+    /// What of these was deleted.
+    deleted: Vec<Arc<Deleted>>,
 }
 
 impl State {
     fn tell(&mut self) {
+        self.tell_deleted();
         let all = self.own.live.iter().chain(self.others.blocks());
         let readable = all.filter(|block| !self.unreadable.contains(&block.id));
         let mut live: Vec<BlockInfo> = readable.cloned().collect();
@@ -148,7 +153,9 @@ impl Catalog {
         let prefix = format!("{}/{}/v1", options.tenant, options.signal);
         let Found { own, others, log_kept_from, damaged } =
             load::all(&*objects, &prefix, options.writer.as_deref())?;
-        let last_id = own.live.iter().map(|block| block.id).max().unwrap_or_default();
+        let ids = own.live.iter().map(|block| block.id);
+        let ids = ids.chain(own.deleted.iter().map(|deletion| deletion.id));
+        let last_id = ids.max().unwrap_or_default();
         let session = format!("{:016x}", random.next_u64());
         let mut state = State {
             own,
@@ -159,6 +166,7 @@ impl Catalog {
             random,
             last_id,
             live: Arc::default(),
+            deleted: Vec::new(),
         };
         state.tell();
         Ok(Catalog {
@@ -229,8 +237,19 @@ impl Catalog {
         remove: &[Ulid],
         log_offset: Option<u64>,
     ) -> Result<()> {
+        self.commit_with(add, remove, log_offset, |_| ())
+    }
+
+    fn commit_with(
+        &self,
+        add: Vec<BlockInfo>,
+        remove: &[Ulid],
+        log_offset: Option<u64>,
+        before: impl Fn(&mut Manifest),
+    ) -> Result<()> {
         let now_ms = self.clock.now_ms();
         self.change(|manifest| {
+            before(manifest);
             let (gone, live): (Vec<_>, Vec<_>) = std::mem::take(&mut manifest.live)
                 .into_iter()
                 .partition(|block| remove.contains(&block.id));
@@ -393,6 +412,7 @@ impl Catalog {
             let before = self.state.lock().own.clone();
             let mut next = before.clone();
             change(&mut next);
+            next.drop_undone(&self.others_blocks(|_| true));
             next.version = VERSION;
             next.sequence = before.sequence + 1;
             next.session.clone_from(&self.session);

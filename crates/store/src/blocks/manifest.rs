@@ -10,6 +10,7 @@ use basics::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::BlockInfo;
+use super::catalog::Deletion;
 
 /// The layout that this version writes, and the newest that it reads.
 pub(super) const VERSION: u32 = 1;
@@ -41,6 +42,9 @@ pub struct Manifest {
     pub replaced: Vec<Replaced>,
     /// Blocks that could not be read.
     pub quarantined: Vec<Quarantined>,
+    /// What was deleted and is still in blocks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deleted: Vec<Deletion>,
 }
 
 /// A block that does not count any more.

@@ -49,6 +49,22 @@ impl Exemplars {
         self.by_series.get(&id).map_or_else(Vec::new, |own| own.iter().cloned().collect())
     }
 
+    /// Forgets the exemplars of a series in `start..=end`.
+    pub(super) fn forget_range(&mut self, id: u32, start: i64, end: i64) {
+        let Some(own) = self.by_series.get_mut(&id) else { return };
+        let had = own.len();
+        own.retain(|exemplar| !(start..=end).contains(&exemplar.time_ms));
+        let mut gone = had - own.len();
+        if own.is_empty() {
+            self.by_series.remove(&id);
+        }
+        self.order.retain(|known| {
+            let goes = gone > 0 && *known == id;
+            gone -= usize::from(goes);
+            !goes
+        });
+    }
+
     /// Forgets a series; its id may be given to another one.
     pub(super) fn forget(&mut self, id: u32) {
         if self.by_series.remove(&id).is_some() {

@@ -16,6 +16,7 @@ use super::read::Reader;
 use super::series::{Rare, Series};
 use super::{FamilyInfo, Head, SHARDS, id_of};
 use crate::columns::SeriesColumns;
+use crate::metrics::AROUND_MS;
 
 /// Suffixes of a family's series that its name lacks.
 const SUFFIXES: [&str; 4] = ["_bucket", "_count", "_sum", "_total"];
@@ -58,7 +59,11 @@ impl Head {
         let all = labels.into_iter().map(|(slot, labels)| {
             let columns = reader.read_frozen(slot);
             let info = self.info_of(labels.name());
-            let exemplars = self.exemplars_of(id_of(number, slot));
+            let mut exemplars = self.exemplars_of(id_of(number, slot));
+            // Those of older samples went into a block with them.
+            let first = columns.times.first().copied().unwrap_or(i64::MAX);
+            let first = columns.histograms.first().map_or(first, |(time, _)| first.min(*time));
+            exemplars.retain(|e| e.time_ms >= first.saturating_sub(AROUND_MS));
             SeriesColumns {
                 labels,
                 info,

@@ -9,7 +9,7 @@ use basics::{Error, Result};
 use roaring::RoaringBitmap;
 
 use super::read::Reader;
-use super::registry::Registry;
+use super::registry::{Cardinality, Registry};
 use super::{FamilyInfo, Head, SHARDS, place_of};
 use crate::columns::{Exemplar, SeriesColumns};
 
@@ -128,14 +128,22 @@ impl Head {
         found.into_iter().filter_map(of).collect()
     }
 
+    /// Forgets exemplars in `start_ms..=end_ms` of the series that satisfy all matchers.
+    pub fn forget_exemplars(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) {
+        let found = self.matching(matchers, 0).unwrap_or_default();
+        let mut exemplars = self.exemplars.lock();
+        for (id, _) in found {
+            exemplars.forget_range(id, start_ms, end_ms);
+        }
+    }
+
     /// All exemplars of a series.
     pub(super) fn exemplars_of(&self, id: u32) -> Vec<Exemplar> {
         self.exemplars.lock().of(id)
     }
 
-    /// Most series by metric name, and most values by label name; at most `limit` of each.
-    #[expect(clippy::type_complexity, reason = "two lists of (what, how many)")]
-    pub fn cardinality(&self, limit: usize) -> (Vec<(Arc<str>, u64)>, Vec<(Arc<str>, u64)>) {
+    /// What makes the series many; at most `limit` of each.
+    pub fn cardinality(&self, limit: usize) -> Cardinality {
         self.registry.read().cardinality(limit)
     }
 

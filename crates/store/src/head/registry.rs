@@ -5,7 +5,8 @@
 //! no harm. Strings are numbered, so that a label costs a series 8 bytes. Postings are one roaring bitmap per (label, value); a matcher that
 //! an absent label satisfies subtracts, any other intersects.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use basics::labels::{Labels, METRIC_NAME, MatchOp, Matcher};
@@ -281,18 +282,70 @@ impl Registry {
         values
     }
 
-    /// Number of series by metric name, and of values by label name: most first, at most `limit`.
-    #[expect(clippy::type_complexity, reason = "two lists of (what, how many)")]
-    pub(crate) fn cardinality(&self, limit: usize) -> (Vec<(Arc<str>, u64)>, Vec<(Arc<str>, u64)>) {
-        let top = |mut counts: Vec<(Arc<str>, u64)>| {
-            counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            counts.truncate(limit);
-            counts
+    /// What makes the series many: at most `limit` of each, most first.
+    pub(crate) fn cardinality(&self, limit: usize) -> Cardinality {
+        let mut found = Cardinality::default();
+        let [mut names, mut labels, mut bytes, mut pairs] =
+            [(); 4].map(|()| Top { limit, least: BinaryHeap::new() });
+        for (name, values) in &self.postings {
+            found.pairs += values.len() as u64;
+            labels.add(values.len() as u64, (name, None));
+            let mut size = 0;
+            for (value, ids) in values {
+                size += ids.len() * value.len() as u64;
+                pairs.add(ids.len(), (name, Some(value)));
+                if **name == *METRIC_NAME {
+                    names.add(ids.len(), (value, None));
+                }
+            }
+            bytes.add(size, (name, None));
+        }
+        found.series_by_name = names.into_list();
+        found.values_by_label = labels.into_list();
+        found.bytes_by_label = bytes.into_list();
+        found.series_by_pair = pairs.into_list();
+        found
+    }
+}
+
+/// What makes series many, most first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cardinality {
+    /// Series by metric name.
+    pub series_by_name: Vec<(String, u64)>,
+    /// Values by label name.
+    pub values_by_label: Vec<(String, u64)>,
+    /// Bytes of the values of all series by label name.
+    pub bytes_by_label: Vec<(String, u64)>,
+    /// Series by `label=value`.
+    pub series_by_pair: Vec<(String, u64)>,
+    /// Distinct pairs of label and value.
+    pub pairs: u64,
+}
+
+/// A name, or a name and a value.
+type Key<'k> = (&'k Arc<str>, Option<&'k Arc<str>>);
+
+/// The largest of many.
+struct Top<'k> {
+    limit: usize,
+    least: BinaryHeap<Reverse<(u64, Reverse<Key<'k>>)>>,
+}
+
+impl<'k> Top<'k> {
+    fn add(&mut self, count: u64, key: Key<'k>) {
+        self.least.push(Reverse((count, Reverse(key))));
+        if self.least.len() > self.limit {
+            self.least.pop();
+        }
+    }
+
+    fn into_list(self) -> Vec<(String, u64)> {
+        let all = self.least.into_sorted_vec().into_iter();
+        let text = |(name, value): Key<'_>| match value {
+            None => name.to_string(),
+            Some(value) => format!("{name}={value}"),
         };
-        let names = self.postings.get(METRIC_NAME);
-        let by_name = names.into_iter().flatten().map(|(v, ids)| (v.clone(), ids.len())).collect();
-        let by_label =
-            self.postings.iter().map(|(name, values)| (name.clone(), values.len() as u64));
-        (top(by_name), top(by_label.collect()))
+        all.map(|Reverse((count, Reverse(key)))| (text(key), count)).collect()
     }
 }

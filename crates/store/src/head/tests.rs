@@ -596,7 +596,7 @@ fn labels_metadata_and_cardinality_are_told() {
         (MetricKind::Counter, "bytes", "how much")
     );
     assert_eq!(head.metadata(None).len(), 2);
-    assert_eq!(head.cardinality(1).0, [(Arc::from(name), 2)]);
+    assert_eq!(head.cardinality(1).series_by_name, [(name.to_string(), 2)]);
     assert!(head.select(&[], 0, i64::MAX, 2).is_err());
 }
 

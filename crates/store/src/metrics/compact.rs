@@ -13,13 +13,14 @@ use basics::{Error, Kind, Result};
 use hashbrown::HashMap;
 use parquet::data_type::ByteArray;
 
+use super::deleted::{cuts, is_all, is_cut, without};
 use super::index::{Block, RowGroup};
 use super::merge::{Numbers, Parts, Plans, Scratch, Values, corrupt};
 use super::select::{set_aside, unpack_histograms};
 use super::write::{BlockWriter, Groups, pack};
 use super::{exemplars, order, schema};
 use crate::blocks::plan::Merge;
-use crate::blocks::{BlockInfo, Catalog};
+use crate::blocks::{BlockInfo, Catalog, Deleted};
 
 /// Rows whose chunks are read at a time: a page or a few.
 const BATCH_ROWS: usize = 256;
@@ -28,14 +29,19 @@ const BATCH_ROWS: usize = 256;
 const TIMES_BYTES_MAX: usize = 32 << 20;
 
 /// Merges `merge.inputs` into one block and commits that in their place; returns it, or none when
-/// an input is damaged: it is set aside, and the next merge goes on without it.
+/// all of it was deleted, or an input is damaged: it is set aside, and the next merge goes on without
+/// it. What was deleted is left out.
 ///
 /// # Errors
 /// [`Kind::Retry`] when blocks cannot be read or written now; nothing has changed then.
 pub fn compact(catalog: &Catalog, merge: &Merge) -> Result<Option<BlockInfo>> {
     let mut cursors = Vec::new();
+    let mut applied = Vec::new();
     for info in &merge.inputs {
-        let opened = Block::open(catalog.objects(), info).and_then(Cursor::new);
+        let deleted = catalog.deleted_of(info.id);
+        applied.extend(deleted.iter().cloned());
+        let opened = Block::open(catalog.objects(), info);
+        let opened = opened.and_then(|block| Cursor::new(block, deleted));
         match opened {
             Ok(cursor) => cursors.push(cursor),
             Err(error) => return damaged(catalog, info, error),
@@ -49,8 +55,10 @@ pub fn compact(catalog: &Catalog, merge: &Merge) -> Result<Option<BlockInfo>> {
     match write(cursors, writer) {
         Ok(block) => {
             let gone: Vec<_> = merge.inputs.iter().map(|info| info.id).collect();
-            catalog.commit(vec![block.clone()], &gone, None)?;
-            Ok(Some(block))
+            // Nothing of it is left: an object that nobody lists.
+            let block = Some(block).filter(|block| block.rows > 0);
+            catalog.replace(block.clone(), &gone, &applied)?;
+            Ok(block)
         }
         Err(Failed { input: Some(input), error }) => damaged(catalog, &merge.inputs[input], error),
         Err(Failed { input: None, error }) => Err(error),
@@ -116,6 +124,7 @@ fn least(cursors: &[Cursor]) -> Option<Labels> {
 /// A walk over the rows of a block.
 struct Cursor {
     block: Block,
+    deleted: Vec<Arc<Deleted>>,
     /// Row groups to come.
     groups: std::vec::IntoIter<usize>,
     group: usize,
@@ -154,10 +163,11 @@ impl<V: Clone> Bounded<V> {
 }
 
 impl Cursor {
-    fn new(block: Block) -> Result<Cursor> {
+    fn new(block: Block, deleted: Vec<Arc<Deleted>>) -> Result<Cursor> {
         let groups: Vec<usize> = block.series_groups().collect();
         let mut cursor = Cursor {
             block,
+            deleted,
             groups: groups.into_iter(),
             group: 0,
             rows: RowGroup::default(),
@@ -203,6 +213,14 @@ impl Cursor {
 
     /// Adds the current row to `parts`.
     fn take(&mut self, parts: &mut Parts) -> Result<()> {
+        let range = (self.rows.tmin[self.row], self.rows.tmax[self.row]);
+        let cuts = match &self.labels {
+            Some(labels) if !self.deleted.is_empty() => cuts(&self.deleted, labels, range),
+            _ => Vec::new(),
+        };
+        if is_all(&cuts, range) {
+            return Ok(());
+        }
         let chunk = self.chunk()?;
         let times = self.times_of(self.rows.times[self.row])?;
         let count = self.rows.count[self.row] as usize;
@@ -211,14 +229,21 @@ impl Cursor {
         }
         parts.info = self.rows.info_of(self.row).cloned().or(parts.info.take());
         if let Some(Some(examples)) = self.exemplars.get(self.row) {
-            parts.exemplars.extend(exemplars::decode(examples.data())?);
+            let examples = exemplars::decode(examples.data())?.into_iter();
+            parts.exemplars.extend(examples.filter(|e| !is_cut(&cuts, e.time_ms)));
         }
         if i32::from(self.rows.what[self.row]) == schema::HISTOGRAMS {
-            parts.histograms.push(unpack_histograms(&chunk, &times)?);
+            let mut histograms = unpack_histograms(&chunk, &times)?;
+            histograms.retain(|(time, _)| !is_cut(&cuts, *time));
+            parts.histograms.push(histograms);
         } else if count > 0 {
             let starts = self.starts.get(self.row).cloned().flatten();
             let values = Values::Packed { chunk, starts, before: 0, count };
-            parts.numbers.push(Numbers { times, values });
+            let numbers = Numbers { times, values };
+            parts.numbers.extend(match cuts.is_empty() {
+                true => Some(numbers),
+                false => without(numbers, &cuts)?,
+            });
         }
         Ok(())
     }

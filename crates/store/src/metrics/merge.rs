@@ -102,7 +102,7 @@ pub struct Lent<'a> {
 
 impl Values {
     /// Appends the values at `times` to `out`.
-    fn read(&self, times: &[i64], out: &mut Vec<f64>) -> Result<()> {
+    pub fn read(&self, times: &[i64], out: &mut Vec<f64>) -> Result<()> {
         match self {
             Values::Plain { values, .. } => out.extend_from_slice(values),
             Values::Packed { chunk, before, count, .. } => {
@@ -115,7 +115,7 @@ impl Values {
     }
 
     /// Appends the start times at `times`, 0 where none is known.
-    fn read_starts(&self, times: &[i64], out: &mut Vec<i64>) -> Result<()> {
+    pub fn read_starts(&self, times: &[i64], out: &mut Vec<i64>) -> Result<()> {
         match self {
             Values::Plain { starts, .. } if starts.len() == times.len() => {
                 out.extend_from_slice(starts);
@@ -130,7 +130,7 @@ impl Values {
         Ok(())
     }
 
-    fn has_starts(&self) -> bool {
+    pub fn has_starts(&self) -> bool {
         match self {
             Values::Plain { starts, .. } => !starts.is_empty(),
             Values::Packed { starts, .. } => starts.is_some(),

@@ -20,8 +20,8 @@ use quick_cache::sync::Cache;
 use super::index::{Block, RowGroup};
 use super::merge::{Numbers, Parts, Plans, Scratch, Values, corrupt};
 use super::opened::Opened;
-use super::{exemplars, schema};
-use crate::blocks::{BlockInfo, Catalog, Ulid};
+use super::{deleted, exemplars, schema};
+use crate::blocks::{BlockInfo, Catalog, Listed, Ulid};
 use crate::columns::{SeriesColumns, unpacked};
 
 /// Footers, labels and times of blocks in memory at most: the labels of 100,000 series, which is
@@ -66,16 +66,16 @@ impl Weighter<(Ulid, What), Cached> for Bytes {
 }
 
 /// An error, and the block that it came from.
-struct Failed(Box<(BlockInfo, Error)>);
+pub(super) struct Failed(Box<(BlockInfo, Error)>);
 
 impl Failed {
-    fn at(info: &BlockInfo) -> impl FnOnce(Error) -> Failed {
+    pub(super) fn at(info: &BlockInfo) -> impl FnOnce(Error) -> Failed {
         move |error| Failed(Box::new((info.clone(), error)))
     }
 }
 
 /// First and last millisecond wanted, both included.
-type TimeRange = (i64, i64);
+pub(super) type TimeRange = (i64, i64);
 
 impl Blocks {
     /// Reads the blocks of `catalog`.
@@ -222,22 +222,23 @@ impl Blocks {
         mut visit: impl FnMut(&RowGroup, &[usize]),
     ) -> Result<()> {
         self.undamaged(|blocks| {
-            for info in blocks.iter().filter(|info| info.touches(range.0, range.1)) {
-                self.matching(info, matchers, range, |_, _, rows, selected| {
+            for listed in blocks.iter().filter(|block| block.info.touches(range.0, range.1)) {
+                self.matching(listed, matchers, range, |_, _, rows, selected| {
                     visit(rows, &selected);
                 })
-                .map_err(Failed::at(info))?;
+                .map_err(Failed::at(&listed.info))?;
             }
             Ok(())
         })
     }
 
     /// Works on the live blocks; a damaged one is set aside and the work done again without it.
-    fn undamaged<T>(&self, mut work: impl FnMut(&[BlockInfo]) -> Result<T, Failed>) -> Result<T> {
+    pub(super) fn undamaged<T>(
+        &self,
+        mut work: impl FnMut(&[Listed]) -> Result<T, Failed>,
+    ) -> Result<T> {
         loop {
-            let mut live = self.catalog.live().to_vec();
-            live.sort_by_key(|info| info.id);
-            let (info, error) = match work(&live) {
+            let (info, error) = match work(&self.catalog.listed()) {
                 Ok(done) => return Ok(done),
                 Err(Failed(failed)) => *failed,
             };
@@ -253,20 +254,27 @@ impl Blocks {
     }
 
     /// Gives `visit` each row group of a block with the rows that match.
-    fn matching(
+    pub(super) fn matching(
         &self,
-        info: &BlockInfo,
+        listed: &Listed,
         matchers: &[Matcher],
         range: TimeRange,
         mut visit: impl FnMut(&Arc<Block>, usize, &Arc<RowGroup>, Vec<usize>),
     ) -> Result<()> {
-        let block = self.block(info)?;
+        let block = self.block(&listed.info)?;
         for group in block.series_groups() {
             if !block.may_match(group, matchers, range) {
                 continue;
             }
             let rows = self.row_group(&block, group)?;
-            let selected = rows.select(matchers, range);
+            let mut selected = rows.select(matchers, range);
+            if !listed.deleted.is_empty() {
+                selected.retain(|row| {
+                    let own = (rows.tmin[*row], rows.tmax[*row]);
+                    let cuts = deleted::cuts(&listed.deleted, &rows.labels_of(*row), own);
+                    !deleted::is_all(&cuts, own)
+                });
+            }
             if !selected.is_empty() {
                 visit(&block, group, &rows, selected);
             }
@@ -274,7 +282,7 @@ impl Blocks {
         Ok(())
     }
 
-    fn block(&self, info: &BlockInfo) -> Result<Arc<Block>> {
+    pub(super) fn block(&self, info: &BlockInfo) -> Result<Arc<Block>> {
         let key = (info.id, What::Block);
         if let Some(Cached::Block(block)) = self.cache.get(&key) {
             return Ok(block);
@@ -370,6 +378,8 @@ struct Found {
     group: usize,
     rows: Arc<RowGroup>,
     wanted: Vec<(usize, usize)>,
+    /// What was deleted of rows.
+    cuts: HashMap<usize, Vec<deleted::Cut>>,
 }
 
 impl<'b> Selection<'b> {
@@ -381,27 +391,36 @@ impl<'b> Selection<'b> {
     /// Finds the rows, without their samples.
     fn find(
         &mut self,
-        live: &[BlockInfo],
+        live: &[Listed],
         matchers: &[Matcher],
         series_max: usize,
     ) -> Result<(), Failed> {
         let range = self.range;
         let mut samples = 0;
-        for info in live.iter().filter(|info| info.touches(range.0, range.1)) {
+        for listed in live.iter().filter(|block| block.info.touches(range.0, range.1)) {
             let Selection { slots, by_labels, found, .. } = self;
             self.blocks
-                .matching(info, matchers, range, |block, group, rows, selected| {
+                .matching(listed, matchers, range, |block, group, rows, selected| {
                     samples += selected.iter().map(|row| u64::from(rows.count[*row])).sum::<u64>();
+                    let mut cuts = HashMap::new();
                     let wanted = selected
                         .into_iter()
-                        .map(|row| (row, slot(slots, by_labels, rows.labels_of(row))))
+                        .map(|row| {
+                            let labels = rows.labels_of(row);
+                            let range = (rows.tmin[row], rows.tmax[row]);
+                            let own = deleted::cuts(&listed.deleted, &labels, range);
+                            if !own.is_empty() {
+                                cuts.insert(row, own);
+                            }
+                            (row, slot(slots, by_labels, labels))
+                        })
                         .collect();
                     let (block, rows) = (block.clone(), rows.clone());
-                    found.push(Found { block, group, rows, wanted });
+                    found.push(Found { block, group, rows, wanted, cuts });
                 })
                 .and_then(|()| within(self.slots.len(), series_max))
                 .and_then(|()| few_enough(samples))
-                .map_err(Failed::at(info))?;
+                .map_err(Failed::at(&listed.info))?;
         }
         Ok(())
     }
@@ -415,7 +434,7 @@ impl<'b> Selection<'b> {
     }
 
     fn read_rows(&mut self, found: &Found) -> Result<()> {
-        let Found { block, group, rows, wanted } = found;
+        let Found { block, group, rows, wanted, cuts } = found;
         let groups: BTreeSet<u32> = wanted.iter().map(|(row, _)| rows.times[*row]).collect();
         let times = self.blocks.times(block, &groups)?;
         let trimmed: HashMap<u32, Trimmed> =
@@ -436,23 +455,30 @@ impl<'b> Selection<'b> {
             let slot = &mut self.slots[*slot];
             slot.info = rows.info_of(*row).cloned().or(slot.info.take());
             let Some(trimmed) = trimmed.get(&rows.times[*row]) else { continue };
+            let cuts = cuts.get(row).map_or(&[][..], Vec::as_slice);
             if trimmed.count != rows.count[*row] as usize {
                 return Err(Error::corrupt("a row has another number of samples than times"));
             }
             if let Some(examples) = examples {
                 let (start, end) = self.range;
                 let examples = exemplars::decode(examples.data())?.into_iter();
-                slot.exemplars.extend(examples.filter(|e| (start..=end).contains(&e.time_ms)));
+                let examples = examples.filter(|e| (start..=end).contains(&e.time_ms));
+                slot.exemplars.extend(examples.filter(|e| !deleted::is_cut(cuts, e.time_ms)));
             }
             if i32::from(rows.what[*row]) == schema::HISTOGRAMS {
                 let histograms = unpack_histograms(&chunk, &trimmed.all)?;
                 let upto = trimmed.before + trimmed.times.len();
                 let wanted = histograms.into_iter().take(upto).skip(trimmed.before);
+                let wanted = wanted.filter(|(time, _)| !deleted::is_cut(cuts, *time));
                 slot.histograms.push(wanted.collect());
             } else if !trimmed.times.is_empty() {
                 let (before, count) = (trimmed.before, trimmed.count);
                 let values = Values::Packed { chunk, starts, before, count };
-                slot.numbers.push(Numbers { times: trimmed.times.clone(), values });
+                let numbers = Numbers { times: trimmed.times.clone(), values };
+                slot.numbers.extend(match cuts {
+                    [] => Some(numbers),
+                    cuts => deleted::without(numbers, cuts)?,
+                });
             }
         }
         Ok(())

@@ -278,6 +278,11 @@ fn extensions_of_the_binary_run_unless_the_file_lists_one_of_that_type() {
     assert_eq!(ids(SMALL), ["health_check/own"]);
     let listed = format!("extensions: {{health_check: }}\n{SMALL}  extensions: [health_check]\n");
     assert_eq!(ids(&listed), ["health_check"]);
+    let unlisted = format!("extensions: {{health_check/own: {{path: /up}}}}\n{SMALL}");
+    let plan = load_input(&input(&unlisted)).map_err(|d| d.render(false)).expect("valid").plan;
+    let body = plan.extensions[0].body.as_ref().expect("a body");
+    let text = |key: &str| body.get(key).and_then(|node| node.text()).unwrap_or_default();
+    assert_eq!((text("endpoint"), text("path")), ("localhost:1", "/up"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use basics::{Kind, Result};
 
 use super::super::manifest::{MANIFESTS_KEPT, Manifest};
 use super::super::{BlockInfo, Objects};
+use super::Deletion;
 
 /// What the manifests of a signal tell.
 pub(super) struct Found {
@@ -24,6 +25,11 @@ impl Others {
     /// Their live blocks.
     pub fn blocks(&self) -> impl Iterator<Item = &BlockInfo> {
         self.0.values().flat_map(|manifest| &manifest.live)
+    }
+
+    /// What they deleted.
+    pub fn deleted(&self) -> impl Iterator<Item = &Deletion> {
+        self.0.values().flat_map(|manifest| &manifest.deleted)
     }
 
     /// Reads what is newer than what is known; a writer without manifests is gone.
