@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 
 import stand_ins
 
@@ -212,6 +213,29 @@ def jaeger():
     environment = {**go_environment(), "GONOSUMDB": "github.com/open-telemetry/*,go.opentelemetry.io/*"}
     run(["go", "mod", "tidy"], cwd=source, env=environment)
     run(["nice", "-n", "10", "go", "build", "-trimpath", "-o", path, f"{module}/cmd/jaeger"], cwd=source, env=environment)
+    return path
+
+
+def jaeger_client():
+    """Jaeger's client types in a program of ours, built inside a copy of Jaeger's module: they are internal to it."""
+    text = (pathlib.Path(__file__).resolve().parent / "jaeger_client" / "main.go").read_bytes()
+    path = BIN / f"jaeger-client-{zlib.crc32(text):08x}"
+    if path.exists():
+        return path
+    module = f"github.com/jaegertracing/jaeger@v{JAEGER}"
+    environment = go_environment() | {"GOFLAGS": "-modcacherw -mod=mod", "GOWORK": "off",
+                                      "GONOSUMDB": "github.com/open-telemetry/*,go.opentelemetry.io/*"}
+    run(["go", "mod", "download", module], env=environment)
+    modules = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "jaeger"
+        shutil.copytree(pathlib.Path(modules) / module, source)
+        for one in [source, *source.rglob("*")]:
+            one.chmod(one.stat().st_mode | 0o200)
+        program = source / "cmd" / "foreglow-client"
+        program.mkdir()
+        (program / "main.go").write_bytes(text)
+        run(["nice", "-n", "10", "go", "build", "-trimpath", "-o", path, "./cmd/foreglow-client"], env=environment, cwd=source)
     return path
 
 
