@@ -78,17 +78,18 @@ pub async fn run(options: Options) -> Result<()> {
         "| row | signal | contender | CPU-s per M items | items/s | p99 ms | peak RSS MiB | ratio |"
     );
     println!("|---|---|---|---|---|---|---|---|");
+    let versions: Vec<_> = contenders.iter().map(|one| version(&one.program)).collect();
     for row in rows {
         for &signal in row.signals.iter().filter(|signal| options.signals.contains(signal)) {
             raw.extend(bench.row(row, signal, &contenders).await?);
+            // After each row: a later one that fails costs none of them.
+            if let Some(out) = &options.out {
+                let record = serde_json::json!({
+                    "machine": machine(), "versions": versions, "millions": options.millions, "runs": raw
+                });
+                std::fs::write(out, serde_json::to_string_pretty(&record)? + "\n")?;
+            }
         }
-    }
-    if let Some(out) = &options.out {
-        let versions: Vec<_> = contenders.iter().map(|one| version(&one.program)).collect();
-        let record = serde_json::json!({
-            "machine": machine(), "versions": versions, "millions": options.millions, "runs": raw
-        });
-        std::fs::write(out, serde_json::to_string_pretty(&record)? + "\n")?;
     }
     std::fs::remove_dir_all(&bench.scratch)?;
     Ok(())
@@ -131,7 +132,7 @@ impl Bench<'_> {
     ) -> Result<Vec<Figures>> {
         let mut raw = Vec::new();
         let mut ours: Option<Figures> = None;
-        for contender in contenders.iter().filter(|one| one.name != "rotel" || row.rotel) {
+        for contender in contenders.iter().filter(|one| row.has(one.name)) {
             let mut runs = Vec::new();
             for _ in 0..self.options.runs {
                 let run = self.measure(row, signal, contender).await;

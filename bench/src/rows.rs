@@ -28,6 +28,9 @@ pub struct Row {
     /// Every item sent reaches the sink as one item; else the sink is waited for until it stands
     /// still, and all contenders must have reached the same count.
     pub one_to_one: bool,
+    /// The Go collector can run it, too; what the module proxy serves of its Elasticsearch exporter
+    /// cannot be built.
+    pub otelcol: bool,
     /// rotel can run it, too. Version 0.0.1-alpha10 always compresses, hence only gzip rows.
     pub rotel: bool,
 }
@@ -43,6 +46,7 @@ const PLAIN: Row = Row {
     out: Out::Otlp,
     signals: ALL,
     one_to_one: true,
+    otelcol: true,
     rotel: false,
 };
 
@@ -85,6 +89,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "to bulk",
         out: Out::Bulk,
+        otelcol: false,
         signals: &[Signal::Traces, Signal::Logs],
         one_to_one: false,
         ..PLAIN
@@ -158,6 +163,17 @@ service:
 {pipelines}",
             self.processors
         )
+    }
+}
+
+impl Row {
+    /// True if the contender called `name` can run it.
+    pub fn has(&self, name: &str) -> bool {
+        match name {
+            "otelcol" => self.otelcol,
+            "rotel" => self.rotel,
+            _ => true,
+        }
     }
 }
 

@@ -236,6 +236,62 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A client that begins a gRPC call and falls silent: after the head, or within the message.
+fn stalls_in_a_call(address: SocketAddr, message: &[u8]) -> std::net::TcpStream {
+    let path = b"/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+    // :method POST and :scheme http from HPACK's static table; :path, :authority, content-type by
+    // their numbers there with a value each.
+    let mut head = vec![0x83, 0x86, 0x04, path.len() as u8];
+    head.extend_from_slice(path);
+    head.extend_from_slice(b"\x01\x01x\x0f\x10\x10application/grpc");
+    let mut stream = std::net::TcpStream::connect(address).expect("connects");
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("sends");
+    stream.write_all(&frame(4, 0, 0, &[])).expect("sends");
+    stream.write_all(&frame(1, 4, 1, &head)).expect("sends");
+    if !message.is_empty() {
+        stream.write_all(&frame(0, 0, 1, message)).expect("sends");
+    }
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_clients_that_stall_leave_the_others_alone() {
+    let running = start("", "").await;
+    let (to_grpc, to_http) = (running.grpc, running.http);
+    let stalled = tokio::task::spawn_blocking(move || {
+        let mut stalled = Vec::new();
+        for text in [
+            "",
+            "POST /v1/logs HTTP/1.1\r\nhost: ",
+            "POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: 1000\r\n\r\nabc",
+        ] {
+            for _ in 0..100 {
+                let mut stream = std::net::TcpStream::connect(to_http).expect("connects");
+                stream.write_all(text.as_bytes()).expect("sends");
+                stalled.push(stream);
+            }
+        }
+        for message in [&b""[..], &[0, 0], &[0, 0, 0, 4, 0, 7, 7]] {
+            stalled.extend((0..100).map(|_| stalls_in_a_call(to_grpc, message)));
+        }
+        stalled
+    });
+    let stalled = stalled.await.expect("connects");
+    for _ in 0..20 {
+        assert_eq!(grpc(running.grpc, None, &[]).await.as_deref(), Ok("0"));
+        let (status, _) = http(running.http, None, &[]).await.expect("an answer");
+        assert_eq!(status, 200);
+    }
+    drop(stalled);
+    // Whatever they held is free again once they are gone.
+    let freed = async {
+        while running.context.host.budget().used() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), freed).await.expect("all memory is free");
+}
+
 /// Opens calls and resets them at once until the server has ended the connection; false if it does
 /// not.
 fn resets_rapidly(address: SocketAddr) -> bool {
