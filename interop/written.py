@@ -12,14 +12,15 @@ import sys
 import tempfile
 
 from differential import START_SECONDS, bare, command, flat, lines, post
-from stack import free_port
+from stack import free_port, wait_for
 
 SIGNALS = {"traces": "traces.json", "metrics": "metrics.json", "logs": "logs.json"}
 VERBOSITIES = ("basic", "normal", "detailed")
 
 
-def run(program, ours, signal, exporter, settings, folder):
-    """The log of a collector that was sent the signal's input."""
+def run(program, ours, signal, exporter, settings, folder, written=None):
+    """The log of a collector that was sent the signal's input; it is stopped when the file `written` holds something, since
+    the Go collector dies at once of a signal that comes early."""
     port = free_port()
     config = {
         "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
@@ -35,6 +36,8 @@ def run(program, ours, signal, exporter, settings, folder):
     try:
         for line in lines(SIGNALS[signal]):
             assert post(process, log, port, signal, line) == 200
+        if written is not None:
+            wait_for(f"something in {written}", lambda: written.exists() and written.stat().st_size > 0)
         process.terminate()
         process.wait(timeout=START_SECONDS)
     finally:
@@ -45,7 +48,7 @@ def run(program, ours, signal, exporter, settings, folder):
 
 def file_items(program, ours, signal, folder):
     out = folder / ("ours.json" if ours else "theirs.json")
-    run(program, ours, signal, "file", {"path": str(out)}, folder)
+    run(program, ours, signal, "file", {"path": str(out), "flush_interval": "100ms"}, folder, out)
     requests = [json.loads(line) for line in out.read_text().splitlines() if line.strip()]
     return sorted(json.dumps(bare(item), sort_keys=True) for request in requests for item in flat(signal, request))
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use basics::{Error, Result};
-use pipeline::config::{ComponentConfig, from_yaml};
+use pipeline::config::{ComponentConfig, from_plain};
 use serde::Deserialize;
 
 use super::config::{FileSd, Job, StaticConfig};
@@ -123,13 +123,13 @@ fn read(path: &Path) -> Result<Vec<Found>> {
     let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
     let groups: Groups = match path.extension().is_some_and(|end| end == "json") {
         true => serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?,
-        false => from_yaml(&text).map_err(wrong)?,
+        false => from_plain(&path.display().to_string(), &text).map_err(wrong)?,
     };
     Ok(groups.0.iter().flat_map(|group| found(group, Some(path))).collect())
 }
 
 /// The files that a name stands for; a name without a pattern stands for itself.
-fn matching(name: &str) -> Vec<PathBuf> {
+pub(super) fn matching(name: &str) -> Vec<PathBuf> {
     let (folder, last) = match name.rsplit_once('/') {
         Some(("", last)) => ("/", last),
         Some((folder, last)) => (folder, last),

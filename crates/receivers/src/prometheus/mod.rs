@@ -127,8 +127,8 @@ impl Receiver for Prometheus {
         let Some(inlet) = self.inlets.metrics.clone() else { return Ok(()) };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        for job in &self.config.config.scrape_configs {
-            tasks.spawn(self.pool(job, &inlet)?.run(stopped.clone()));
+        for job in self.config.config.jobs()? {
+            tasks.spawn(self.pool(&job, &inlet)?.run(stopped.clone()));
         }
         *self.running.lock() = Some((stop, tasks));
         Ok(())

@@ -403,3 +403,33 @@ fn the_api_is_refused_only_when_it_is_asked_for() {
     let told = from_yaml::<Config>(&format!("{{api_server: {{enabled: true}}, {jobs}}}"));
     assert!(told.expect_err("on").contains("api_server::enabled: enabled is not supported yet"));
 }
+
+#[test]
+fn jobs_may_stand_in_files_of_their_own_where_a_dollar_has_no_meaning() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let write =
+        |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write(
+        "a.yml",
+        "scrape_configs: [{job_name: a, relabel_configs: [{source_labels: [x], regex: '(.*)', target_label: y, replacement: '${1}$1'}]}]",
+    );
+    write("b.yml", "scrape_configs: [{job_name: b, scrape_interval: 5s}]");
+    write("c.yaml", "scrape_configs: [{job_nam: c}]");
+    let config = |files: &str| {
+        let files = files.replace('@', &folder.path().display().to_string());
+        let yaml = format!(
+            "config: {{scrape_configs: [{{job_name: here}}], scrape_config_files: [{files}]}}"
+        );
+        pipeline::config::from_yaml::<Config>(&yaml)
+    };
+    let found = config("'@/*.yml', '@/none.yml'").expect("valid").config.jobs().expect("read");
+    let names: Vec<_> = found.iter().map(|job| job.job_name.as_str()).collect();
+    assert_eq!(names, ["here", "a", "b"]);
+    assert_eq!(found[1].relabel_configs[0].replacement, "${1}$1");
+    let told = config("'@/c.yaml'").expect_err("misspelt");
+    assert!(told.contains("c.yaml") && told.contains("job_nam"), "{told}");
+    let told = config("'@/a.yml', '@/a.yml'").expect_err("twice");
+    assert!(told.contains("found multiple scrape configs with job name \"a\""), "{told}");
+    let alone = format!("config: {{scrape_config_files: ['{}/b.yml']}}", folder.path().display());
+    assert!(pipeline::config::from_yaml::<Config>(&alone).is_ok());
+}

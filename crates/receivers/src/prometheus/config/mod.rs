@@ -2,6 +2,7 @@
 //! Settings of the Prometheus receiver: Prometheus' own configuration as far as it is about
 //! scraping. What is not there is refused by name, what has no effect here is told.
 
+mod files;
 mod job;
 mod login;
 
@@ -55,7 +56,8 @@ pub struct Document {
     pub global: Global,
     /// What to scrape.
     pub scrape_configs: Vec<Job>,
-    scrape_config_files: Vec<IgnoredAny>,
+    /// Files with more of it.
+    pub scrape_config_files: Vec<String>,
     remote_write: Vec<IgnoredAny>,
     remote_read: Vec<IgnoredAny>,
     rule_files: Vec<IgnoredAny>,
@@ -242,7 +244,6 @@ impl Document {
                 at.key("alerting").error(key, format!("unsupported features: alerting.{key}"));
             }
         }
-        refuse(&[("scrape_config_files", !self.scrape_config_files.is_empty())], at);
         let others = [
             ("storage", self.storage.is_some()),
             ("tracing", self.tracing.is_some()),
@@ -251,7 +252,7 @@ impl Document {
         ];
         warn_unused(&others, "it is about Prometheus itself, not about scraping", at);
         self.global.validate(&mut at.key("global"));
-        if self.scrape_configs.is_empty() {
+        if self.scrape_configs.is_empty() && self.scrape_config_files.is_empty() {
             at.error("scrape_configs", "no Prometheus scrape_configs set");
         }
         let mut jobs = at.key("scrape_configs");
@@ -265,6 +266,48 @@ impl Document {
                 );
             }
         }
+        drop(jobs);
+        self.validate_files(at);
+    }
+
+    fn validate_files(&self, at: &mut Checker<'_>) {
+        let mut names: Vec<_> =
+            self.scrape_configs.iter().map(|job| job.job_name.clone()).collect();
+        for (path, found) in files::read(&self.scrape_config_files) {
+            let found = match found {
+                Ok(found) => found,
+                Err(message) => {
+                    at.error("scrape_config_files", format!("{}: {message}", path.display()));
+                    continue;
+                }
+            };
+            for job in found {
+                job.validate(&self.global, &mut at.key("scrape_config_files"));
+                if names.contains(&job.job_name) {
+                    let name = &job.job_name;
+                    let message = format!(
+                        "{}: found multiple scrape configs with job name \"{name}\"",
+                        path.display()
+                    );
+                    at.error("scrape_config_files", message);
+                }
+                names.push(job.job_name);
+            }
+        }
+    }
+
+    /// The jobs written here and those in files as they are now.
+    ///
+    /// # Errors
+    /// `Invalid` when a file cannot be read.
+    pub fn jobs(&self) -> basics::Result<Vec<Job>> {
+        let mut jobs = self.scrape_configs.clone();
+        for (path, found) in files::read(&self.scrape_config_files) {
+            jobs.extend(found.map_err(|message| {
+                basics::Error::invalid(format!("{}: {message}", path.display()))
+            })?);
+        }
+        Ok(jobs)
     }
 }
 
