@@ -54,6 +54,9 @@ pub enum Command {
     PrintConfig,
     /// Runs with live demo telemetry from a simulated shop; or runs one service to watch.
     Demo(Demo),
+    /// Sends load and tells what came of it.
+    #[command(subcommand)]
+    Load(LoadKind),
     /// Reads every block of the embedded store and compares all checksums.
     Fsck,
     /// Writes the metrics in blocks as plain rows into one Parquet file.
@@ -127,12 +130,71 @@ pub struct Validate {
 }
 
 /// Who a report is for.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// People.
     Text,
     /// Programs.
     Json,
+}
+
+/// What load is sent.
+#[derive(Clone, Debug, Subcommand)]
+pub enum LoadKind {
+    /// Requests to HTTP services, timed from when they were due.
+    Http(HttpLoad),
+}
+
+/// Which load on which services.
+#[derive(Clone, Debug, Args)]
+pub struct HttpLoad {
+    /// Where to: http://host:port asks the shop's endpoints by weight (or /predict at ports 9000
+    /// and 9002), http://host:port/path only that. Repeatable. By default the shop of the
+    /// environment, at its own port.
+    #[arg(long = "target", alias = "url", value_name = "URL")]
+    pub targets: Vec<String>,
+    /// Whose pattern: prod steady 50/s, dev bursts of 5 to 20/s, qa 20/s with 10 % errors switched
+    /// on in the shop. Repeatable: several at once.
+    #[arg(long = "environment", value_name = "NAME")]
+    pub environments: Vec<String>,
+    /// Requests a second: of each worker when --concurrency is given without --environment, else of
+    /// all together. As fast as answers come if not given.
+    #[arg(long, value_name = "N")]
+    pub rate: Option<f64>,
+    /// Whether --rate is of one worker or of all.
+    #[arg(long, value_enum)]
+    pub rate_scope: Option<RateScope>,
+    /// Ends after so long: seconds, or 90s, 5m. [default: 30s if no --requests]
+    #[arg(long, value_name = "TIME", value_parser = crate::load::duration)]
+    pub duration: Option<std::time::Duration>,
+    /// Ends after so many requests.
+    #[arg(long, value_name = "N")]
+    pub requests: Option<u64>,
+    /// Workers, each with a connection. [default: 50]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<usize>,
+    /// What must be kept, else the exit status is 1: p95<500ms, mean<100ms, errors<1%, rate>40.
+    /// Repeatable.
+    #[arg(long = "threshold", value_name = "BOUND", value_parser = crate::load::threshold)]
+    pub thresholds: Vec<loadgen::Threshold>,
+    /// Does not switch faults on in qa.
+    #[arg(long)]
+    pub no_faults: bool,
+    /// How the result is written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Seed of what is asked.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Whose rate it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RateScope {
+    /// Of one worker.
+    Worker,
+    /// Of all workers together.
+    Total,
 }
 
 /// A service to watch.

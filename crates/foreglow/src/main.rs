@@ -12,6 +12,7 @@ mod components;
 mod configuration;
 mod data;
 mod listing;
+mod load;
 mod log;
 mod logs;
 mod own;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, LoadKind};
 
 /// Many small allocations from many threads, which mimalloc does best.
 #[global_allocator]
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Validate(_)) => configuration::validate(&cli.options),
         Some(Command::PrintConfig) => configuration::print(&cli.options),
+        Some(Command::Load(LoadKind::Http(how))) => load::http(&how),
         Some(Command::Fsck) => blocks::check(&cli.options),
         Some(Command::Export(what)) => blocks::export(&cli.options, &what.file),
         Some(Command::Snapshot(to)) => blocks::snapshot(&cli.options, &to.folder),

@@ -15,3 +15,4 @@ mod queue;
 mod readmes;
 mod reload;
 mod running;
+mod services;

@@ -94,6 +94,26 @@ impl Foreglow {
         Foreglow { child, page: 0, http: 0, health: 0, metrics: 0, log }
     }
 
+    /// Starts a service of the demo that sends to the OTLP/HTTP port `to`; returns when its
+    /// `/health` answers on its port `page`.
+    pub fn launch_service(folder: &Path, arguments: &[&str], to: u16) -> Self {
+        let [page] = free_ports();
+        let log = folder.join(format!("service-{page}.txt"));
+        let output = std::fs::File::create(&log).expect("log file");
+        let child = Command::new(env!("CARGO_BIN_EXE_foreglow"))
+            .arg("demo")
+            .args(arguments)
+            .arg(format!("--listen=127.0.0.1:{page}"))
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{to}"))
+            .stdout(Stdio::from(output.try_clone().expect("log file")))
+            .stderr(Stdio::from(output))
+            .spawn()
+            .expect("the binary starts");
+        let started = Foreglow { child, page, http: 0, health: 0, metrics: 0, log };
+        wait_for("the service", || get(page, "/health").filter(|answer| answer.status == 200));
+        started
+    }
+
     /// Waits until `/-/ready` says 200.
     pub fn wait_until_ready(&mut self) {
         let begin = Instant::now();

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The services of the demo under load, and what of it is found in the store.
+
+use crate::process::{Foreglow, get, run, wait_for};
+
+#[test]
+fn what_the_load_generator_sent_is_what_promql_counts_and_its_slowest_trace_is_found() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let stack = Foreglow::start(folder.path());
+    for (service, count, requests) in [
+        (&["shop", "--environment=test"][..], "http_server_request_duration_seconds_count", 60),
+        (&["inference"], "predictions_total", 40),
+    ] {
+        let server = Foreglow::launch_service(folder.path(), service, stack.http);
+        let path = if service[0] == "shop" { "" } else { "/predict" };
+        let (code, told, wrong) = run(&[
+            "load",
+            "http",
+            &format!("--target=http://127.0.0.1:{}{path}", server.page),
+            &format!("--requests={requests}"),
+            "--concurrency=8",
+            "--threshold=p50<10s",
+            "--output=json",
+        ]);
+        assert_eq!(code, Some(0), "{wrong}");
+        let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+        assert_eq!(told[0]["total"], requests);
+        let expression = format!("sum({count})");
+        // The load, and the one look at /health that told that the shop is there.
+        let expected = if service[0] == "shop" { requests + 1 } else { requests };
+        let expected = expected.to_string();
+        wait_for("all requests to be counted", || {
+            (stack.query(&expression)[0]["value"][1] == *expected).then_some(())
+        });
+        let trace = told[0]["slowest"][0]["trace_id"].as_str().expect("an id").to_owned();
+        wait_for("the slowest trace", || {
+            get(stack.page, &format!("/api/traces/{trace}")).filter(|answer| answer.status == 200)
+        });
+        assert!(server.terminate(), "ends well");
+    }
+}
+
+#[test]
+fn wrong_settings_of_services_and_load_are_told() {
+    for (arguments, told) in [
+        (&["load", "http", "--threshold=p95"][..], "expected e.g. p95<500ms"),
+        (&["load", "http", "--target=https://h", "--requests=1"], "only http://"),
+        (&["load", "http", "--concurrency=0", "--requests=1"], "0 connections"),
+        (&["load", "http", "--rate=0", "--requests=1"], "above 0"),
+        (&["demo", "shop", "--listen=nowhere"], "cannot listen on nowhere"),
+        (&["demo", "worker", "--backfill=1"], "backfill"),
+    ] {
+        let (code, _, wrong) = run(arguments);
+        assert!(code != Some(0) && wrong.contains(told), "{arguments:?}: {code:?} {wrong}");
+    }
+}

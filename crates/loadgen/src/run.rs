@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Connections that take the next due request and time it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use basics::Random;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::mix::{Ask, Mix};
+use crate::pace::Pace;
+use crate::tally::{Slow, Tally};
+
+/// Most connections: beyond that a process runs into limits of its own.
+pub const CONNECTIONS_MAX: usize = 4096;
+
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Pause after a connection could not be made, so that a server that is away is not hammered.
+const AWAY: Duration = Duration::from_millis(100);
+
+/// The load on one target.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// `http://host:port`.
+    pub url: String,
+    /// What is asked.
+    pub mix: Mix,
+    /// When.
+    pub pace: Pace,
+    /// Connections, at most [`CONNECTIONS_MAX`]; a request that is due waits for a free one, and
+    /// that counts as its time.
+    pub connections: usize,
+    /// Ends after so many requests.
+    pub requests: Option<u64>,
+    /// Ends after so long.
+    pub duration: Option<Duration>,
+    /// Seed of what is asked; runs with one are alike.
+    pub seed: u64,
+}
+
+/// How far a load is.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    /// Requests that are over.
+    pub fn done(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Load {
+    /// Requests that will be sent; none when that is not known before.
+    pub fn expected(&self) -> Option<u64> {
+        let by_time = self.duration.and_then(|time| self.pace.due_before(time));
+        match (self.requests, by_time) {
+            (Some(requests), Some(by_time)) => Some(requests.min(by_time)),
+            (requests, by_time) => requests.or(by_time),
+        }
+    }
+
+    fn check(&self) -> Result<Uri> {
+        let uri: Uri = self.url.parse().with_context(|| format!("{:?} is no URL", self.url))?;
+        let scheme = uri.scheme_str().unwrap_or("none");
+        ensure!(scheme == "http", "{:?}: only http:// is supported, not {scheme}", self.url);
+        ensure!(uri.host().is_some(), "{:?} names no host", self.url);
+        if !(1..=CONNECTIONS_MAX).contains(&self.connections) {
+            bail!("{} connections: not between 1 and {CONNECTIONS_MAX}", self.connections);
+        }
+        if let Some(rate) = self.pace.rate() {
+            ensure!(rate.is_finite() && rate > 0.0, "a rate of {rate}: it must be above 0");
+        }
+        ensure!(
+            self.requests.is_some() || self.duration.is_some(),
+            "without an end: say how many requests or how long"
+        );
+        Ok(uri)
+    }
+}
+
+/// What all connections share.
+struct Shared {
+    load: Load,
+    host: String,
+    authority: HeaderValue,
+    start: Instant,
+    next: AtomicU64,
+    progress: Progress,
+    stop: watch::Receiver<bool>,
+}
+
+/// Sends `load` until it is over or `stop` says so.
+///
+/// # Errors
+/// When the load makes no sense: a URL that is none, no end. What the target does is no error.
+pub async fn run(load: Load, progress: Progress, stop: watch::Receiver<bool>) -> Result<Tally> {
+    let uri = load.check()?;
+    let port = uri.port_u16().unwrap_or(80);
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let authority = uri.authority().context("no host")?.as_str();
+    let connections = load.connections;
+    let shared = Arc::new(Shared {
+        authority: HeaderValue::from_str(authority)?,
+        host: if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        },
+        start: Instant::now(),
+        next: AtomicU64::new(0),
+        progress,
+        stop,
+        load,
+    });
+    let mut workers = tokio::task::JoinSet::new();
+    for number in 0..connections {
+        let random = Random::seeded(shared.load.seed.wrapping_add(number as u64));
+        workers.spawn(Worker { shared: shared.clone(), random, connection: None }.work());
+    }
+    let mut all = Tally::default();
+    while let Some(tally) = workers.join_next().await {
+        all.merge(tally?);
+    }
+    all.elapsed = shared.start.elapsed();
+    Ok(all)
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    random: Random,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Worker {
+    async fn work(mut self) -> Tally {
+        let mut tally = Tally::default();
+        let shared = self.shared.clone();
+        let mut stop = shared.stop.clone();
+        loop {
+            let index = shared.next.fetch_add(1, Ordering::Relaxed);
+            if shared.load.requests.is_some_and(|most| index >= most) {
+                return tally;
+            }
+            let due = shared.load.pace.due(index);
+            let reached = due.unwrap_or_else(|| shared.start.elapsed());
+            if shared.load.duration.is_some_and(|most| reached >= most) {
+                return tally;
+            }
+            let due = due.map_or_else(Instant::now, |due| shared.start + due);
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return tally,
+                () = tokio::time::sleep_until(due), if due > Instant::now() => {}
+                () = std::future::ready(()), if due <= Instant::now() => {}
+            }
+            self.one(due, &mut tally).await;
+            shared.progress.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends one request and counts what comes of it.
+    async fn one(&mut self, due: Instant, tally: &mut Tally) {
+        let ask = self.shared.load.mix.next(&mut self.random);
+        let trace_id = format!("{:016x}{:016x}", self.random.next_u64(), self.random.next_u64());
+        let sent = Instant::now();
+        let outcome = match tokio::time::timeout(PATIENCE, self.exchange(&ask, &trace_id)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(anyhow::anyhow!("no answer within {PATIENCE:?}")),
+        };
+        let now = Instant::now();
+        match outcome {
+            Err(error) => {
+                self.connection = None;
+                tally.error(format!("{error:#}"));
+            }
+            Ok((status, bytes)) => {
+                *tally.statuses.entry(status.as_u16()).or_default() += 1;
+                tally.bytes += bytes;
+                if status.is_success() || status.is_redirection() {
+                    tally.successful += 1;
+                } else {
+                    tally.failed += 1;
+                }
+                tally.time(now - due.min(sent), now - sent, || Slow {
+                    micros: 0,
+                    what: format!("{} {}", ask.method, ask.path),
+                    trace_id,
+                });
+            }
+        }
+    }
+
+    async fn exchange(&mut self, ask: &Ask, trace_id: &str) -> Result<(http::StatusCode, u64)> {
+        let span_id = self.random.next_u64().max(1);
+        let mut request = Request::builder()
+            .method(ask.method)
+            .uri(&ask.path)
+            .header(header::HOST, &self.shared.authority)
+            .header(header::USER_AGENT, concat!("foreglow-load/", env!("CARGO_PKG_VERSION")))
+            .header("traceparent", format!("00-{trace_id}-{span_id:016x}-01"));
+        if ask.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = ask.body.clone().map_or_else(Bytes::new, Bytes::from);
+        let request = request.body(Full::new(body))?;
+        let sender = self.connected().await?;
+        let answer = sender.send_request(request).await.map_err(plain)?;
+        let status = answer.status();
+        let mut body = answer.into_body();
+        let mut bytes = 0;
+        while let Some(frame) = body.frame().await {
+            bytes += frame.map_err(plain)?.data_ref().map_or(0, Bytes::len) as u64;
+        }
+        Ok((status, bytes))
+    }
+
+    async fn connected(&mut self) -> Result<&mut SendRequest<Full<Bytes>>> {
+        let is_usable = match &mut self.connection {
+            Some(sender) => sender.ready().await.is_ok(),
+            None => false,
+        };
+        if !is_usable {
+            let stream = match TcpStream::connect(&self.shared.host).await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tokio::time::sleep(AWAY).await;
+                    return Err(anyhow::anyhow!("cannot connect: {}", error.kind()));
+                }
+            };
+            stream.set_nodelay(true)?;
+            let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(plain)?;
+            // Its errors come out of the requests.
+            tokio::spawn(connection);
+            self.connection = Some(sender);
+        }
+        self.connection.as_mut().context("no connection")
+    }
+}
+
+/// What went wrong without addresses and numbers, so that equal mistakes are one.
+fn plain(error: hyper::Error) -> anyhow::Error {
+    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        return anyhow::anyhow!("the connection was closed");
+    }
+    anyhow::anyhow!("{error}")
+}
