@@ -4,6 +4,7 @@
 Run by the cases `differential` and `config_verdicts` with an interpreter that has PyYAML:
 `differential.py outputs|verdicts FOREGLOW OTELCOL [name ...]`. Cases are data: `differential/*.yaml`, a list of
     {name, signal, input, processors, chain, [settle: seconds], [ignore: parts not compared], [env: variables], [warm: seconds before the first request],
+     [exporter: otlp or otlphttp, settings: its own; to a Go collector that passes on],
      [differs: why we answer otherwise]}
 with inputs in `differential/input/*.json` (OTLP/JSON requests, one a line). Output is compared item by item:
 grouping into requests, order of items and of attributes, and absent versus empty fields do not matter.
@@ -71,13 +72,44 @@ def command(program, ours, config, data):
     return [program, "--config", config] + (["--listen=off", f"--data={data}"] if ours else [])
 
 
-def output(program, ours, case, folder):
+class Relay:
+    """A Go collector between an exporter under test and the sink: it takes what the sink does not, gRPC and protobuf."""
+
+    def __init__(self, otelcol, sink, folder):
+        self.grpc, self.http = free_port(), free_port()
+        config = {
+            "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{self.grpc}"}, "http": {"endpoint": f"127.0.0.1:{self.http}"}}}},
+            "exporters": {"otlphttp": {"endpoint": f"http://127.0.0.1:{sink.port}", "encoding": "json", "compression": "none",
+                                       "sending_queue": {"enabled": False}}},
+            "service": {"telemetry": {"metrics": {"level": "none"}}, "pipelines": {
+                signal: {"receivers": ["otlp"], "exporters": ["otlphttp"]} for signal in ITEMS}},
+        }
+        path = folder / "relay.yaml"
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        log = path.with_suffix(".log")
+        with log.open("w") as stream:
+            self.process = subprocess.Popen([otelcol, "--config", path], stdout=stream, stderr=subprocess.STDOUT)
+        for port in (self.grpc, self.http):
+            wait_until_up(self.process, log, port)
+
+    def exporter(self, kind, settings):
+        endpoint = {"otlp": f"127.0.0.1:{self.grpc}", "otlphttp": f"http://127.0.0.1:{self.http}"}[kind]
+        plain = {"tls": {"insecure": True}} if kind == "otlp" else {}
+        return {kind: {"endpoint": endpoint, "sending_queue": {"enabled": False}, **plain, **settings}}
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def output(program, ours, case, folder, otelcol):
     """Everything that came out for the case's input, flattened and sorted; and what each request was answered."""
     sink, port = Sink(), free_port()
+    relay = Relay(otelcol, sink, folder) if "exporter" in case else None
     config = {
         "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
         "processors": case.get("processors", {}),
-        "exporters": {"otlphttp": {
+        "exporters": relay.exporter(case["exporter"], case.get("settings", {})) if relay else {"otlphttp": {
             "endpoint": f"http://127.0.0.1:{sink.port}", "encoding": "json", "compression": "none",
             "sending_queue": {"enabled": False},
         }},
@@ -85,7 +117,7 @@ def output(program, ours, case, folder):
             "telemetry": {"metrics": {"level": "none"}},
             "pipelines": {case["signal"]: {
                 "receivers": ["otlp"], "processors": case.get("chain", list(case.get("processors", {}))),
-                "exporters": ["otlphttp"],
+                "exporters": [case.get("exporter", "otlphttp")],
             }},
         },
     }
@@ -108,6 +140,8 @@ def output(program, ours, case, folder):
     finally:
         process.kill()
         process.wait()
+        if relay:
+            relay.close()
         sink.close()
     items = [item for request in sink.requests for item in flat(case["signal"], request)]
     items = [{key: value for key, value in item.items() if key not in case.get("ignore", [])} for item in items]
@@ -197,8 +231,8 @@ def outputs(foreglow, otelcol, names):
             with tempfile.TemporaryDirectory(prefix="foreglow-differential-") as folder:
                 folder = pathlib.Path(folder)
                 try:
-                    ours = output(foreglow, True, case, folder)
-                    theirs = output(otelcol, False, case, folder)
+                    ours = output(foreglow, True, case, folder, otelcol)
+                    theirs = output(otelcol, False, case, folder, otelcol)
                 except AssertionError as error:
                     wrong.append(f"{name}: {error}")
                     continue
