@@ -326,6 +326,42 @@ def browser(stack):
     return done.stdout.strip().splitlines()[-1]
 
 
+def go_collector_over_unix_sockets(stack):
+    """Go collector -> us -> Go collector, both hops over unix domain sockets."""
+    collector, port, folder = peers.otelcol(), free_port(), stack.folder
+    out = folder / "received.jsonl"
+    config = folder / "otelcol.yaml"
+    config.write_text(f"""
+receivers:
+  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{port}"}}}}}}
+  otlp/back: {{protocols: {{grpc: {{transport: unix, endpoint: {folder}/theirs.sock}}}}}}
+exporters:
+  otlp_grpc: {{endpoint: "unix://{folder}/ours.sock", tls: {{insecure: true}}}}
+  file: {{path: {out}, flush_interval: 100ms}}
+service:
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [otlp_grpc]}}
+    traces/back: {{receivers: [otlp/back], exporters: [file]}}
+""")
+    stack.foreglow(f"""
+receivers: {{otlp: {{protocols: {{grpc: {{transport: unix, endpoint: {folder}/ours.sock}}}}}}}}
+exporters: {{otlp: {{endpoint: "unix://{folder}/theirs.sock", tls: {{insecure: true}}}}}}
+service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [otlp]}}}}}}
+""")
+    stack.start("otelcol", [collector, "--config", config])
+    command = [peers.telemetrygen(), "traces", f"--otlp-endpoint=127.0.0.1:{port}", "--otlp-insecure", "--otlp-http",
+               "--traces=25", "--workers=1", "--rate=0", "--service=unix"]
+    wait_for("the Go collector to take load",
+             lambda: subprocess.run([str(part) for part in command], capture_output=True, timeout=60).returncode == 0)
+
+    def back():
+        found = count_key([json.loads(line) for line in out.read_text().splitlines()], "spans")
+        return found >= 50 and found
+
+    return f"{wait_for('spans back at the Go collector', back)} spans over both sockets"
+
+
 def beside_go(stack, what, collector):
     """Runs `differential.py`; its last line is the result."""
     done = subprocess.run(
@@ -432,5 +468,5 @@ def written_like_go(stack):
 
 # Quick ones first: `--minutes` starts as many as fit its time.
 ALL = [telemetrygen, python_sdk, python_sdk_over_tls, secure.go_collector_over_mtls, promtool, prometheus, victoria_metrics,
-       *prometheus_cases.ALL, *grafana_cases.ALL, browser, *promql_differential.ALL, mlserver, go_collector_to_us, us_to_go_collector, *backend_cases.ALL, *object_store_cases.ALL, differential, written_like_go, own_metrics.own_metrics_like_go, bulk_like_go, host_like_go, files, scrapes,
+       *prometheus_cases.ALL, *grafana_cases.ALL, browser, *promql_differential.ALL, mlserver, go_collector_to_us, us_to_go_collector, go_collector_over_unix_sockets, *backend_cases.ALL, *object_store_cases.ALL, differential, written_like_go, own_metrics.own_metrics_like_go, bulk_like_go, host_like_go, files, scrapes,
        verdicts, documents]
