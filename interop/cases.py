@@ -333,7 +333,7 @@ def go_collector_over_unix_sockets(stack):
     config = folder / "otelcol.yaml"
     config.write_text(f"""
 receivers:
-  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{port}"}}}}}}
+  otlp: {{protocols: {{grpc: {{endpoint: "127.0.0.1:{port}"}}}}}}
   otlp/back: {{protocols: {{grpc: {{transport: unix, endpoint: {folder}/theirs.sock}}}}}}
 exporters:
   otlp_grpc: {{endpoint: "unix://{folder}/ours.sock", tls: {{insecure: true}}}}
@@ -350,7 +350,7 @@ exporters: {{otlp: {{endpoint: "unix://{folder}/theirs.sock", tls: {{insecure: t
 service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [otlp]}}}}}}
 """)
     stack.start("otelcol", [collector, "--config", config])
-    command = [peers.telemetrygen(), "traces", f"--otlp-endpoint=127.0.0.1:{port}", "--otlp-insecure", "--otlp-http",
+    command = [peers.telemetrygen(), "traces", f"--otlp-endpoint=127.0.0.1:{port}", "--otlp-insecure",
                "--traces=25", "--workers=1", "--rate=0", "--service=unix"]
     wait_for("the Go collector to take load",
              lambda: subprocess.run([str(part) for part in command], capture_output=True, timeout=60).returncode == 0)
