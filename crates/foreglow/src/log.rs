@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use basics::UnixNano;
 use basics::files::{Files, RealFiles};
 use otlp_wire::Signal;
@@ -35,7 +35,7 @@ pub fn work(options: &Options, command: &LogCommand) -> Result<()> {
             LogCommand::Repair(_) => repair(&files, &folder),
             _ => inspect(&files, &folder),
         };
-        let log = work.with_context(|| format!("error: the log in {}", folder.display()))?;
+        let log = work.map_err(|error| anyhow!("error: {}: {error}", folder.display()))?;
         told.push((folder, log));
     }
     let damaged: usize = told.iter().map(|(_, log)| log.damaged().count()).sum();

@@ -8,6 +8,7 @@ mod crash;
 mod edges;
 mod files;
 mod from_context;
+mod log;
 mod overload;
 mod own;
 mod process;
