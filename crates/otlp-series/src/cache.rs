@@ -128,7 +128,7 @@ fn entry<'m, V>(
 
 /// One pass over a resource.
 pub(crate) struct Run<'r, K> {
-    options: &'r Options,
+    pub options: &'r Options,
     part: &'r ResourcePart,
     pub sink: &'r mut K,
     pub report: &'r mut Report,

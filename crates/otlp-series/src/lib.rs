@@ -26,7 +26,7 @@ use otlp_wire::{ExemplarView, Payload};
 pub use cache::Translator;
 pub use exemplars::exemplar_labels;
 pub use names::{NameContext, label_name, metric_name, number_label, unit_name};
-pub use native::NativeHistogram;
+pub use native::{CUSTOM_SCHEMA, NativeHistogram};
 
 /// Prometheus' staleness marker: a NaN with this payload says that a series has ended.
 pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
@@ -88,6 +88,9 @@ pub struct Options {
     pub external_labels: Vec<(String, String)>,
     /// `target_info` gets them too.
     pub external_labels_on_info: bool,
+    /// Histograms with bounds become one native histogram with these bounds instead of a series for
+    /// each bucket.
+    pub custom_buckets: bool,
     /// Pass deltas on (the sink adds them up) instead of refusing them.
     pub accept_deltas: bool,
     /// Most bytes the cache may hold; then it starts anew. 64 MiB: about 100,000 points of a dozen
@@ -133,6 +136,7 @@ impl Options {
             external_labels: Vec::new(),
             external_labels_on_info: true,
             accept_deltas: false,
+            custom_buckets: false,
             cache_bytes_max: 64 << 20,
         }
     }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Native histograms: OTLP's exponential histograms as Prometheus holds them.
+//! Native histograms: OTLP's histograms as Prometheus holds them, exponential or with bounds of their
+//! own.
 //!
 //! Bucket `i` of schema `s` holds `(b^(i-1), b^i]`, `b = 2^(2^-s)`; OTLP's bucket `i` holds
 //! `(b^i, b^(i+1)]`, hence one more. Prometheus knows schemas -4 to 8: finer ones are merged down,
 //! coarser ones refused.
+
+use std::sync::Arc;
 
 use otlp_wire::{Buckets, ExponentialHistogramPoint};
 
@@ -18,10 +21,13 @@ const ZERO_THRESHOLD: f64 = 1e-128;
 /// Most buckets on a side; OTLP SDKs send at most 160. More is refused.
 const BUCKETS_MAX: usize = 10_000;
 
-/// A histogram with exponential buckets.
+/// The schema of histograms with bounds of their own.
+pub const CUSTOM_SCHEMA: i32 = -53;
+
+/// A histogram with exponential buckets, or with bounds of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NativeHistogram {
-    /// Resolution, -4 to 8.
+    /// Resolution, -4 to 8, or [`CUSTOM_SCHEMA`].
     pub schema: i32,
     /// Half width of the zero bucket.
     pub zero_threshold: f64,
@@ -35,6 +41,9 @@ pub struct NativeHistogram {
     pub positive: Vec<(i32, f64)>,
     /// Mirror of `positive` below zero.
     pub negative: Vec<(i32, f64)>,
+    /// Upper bounds of [`CUSTOM_SCHEMA`], ascending, without +Inf: bucket `i` of `positive` holds
+    /// `(bounds[i-1], bounds[i]]`.
+    pub bounds: Arc<[f64]>,
 }
 
 impl NativeHistogram {
@@ -70,11 +79,34 @@ impl NativeHistogram {
             sum: point.sum().unwrap_or(0.0),
             positive: buckets(point.positive(), shift)?,
             negative: buckets(point.negative(), shift)?,
+            bounds: Arc::default(),
         })
     }
 
-    /// The sum of two, at the coarser of their resolutions.
+    /// From the bounds and counts of an OTLP point, one count more than bounds.
+    pub(crate) fn with_bounds(
+        bounds: impl Iterator<Item = f64>,
+        counts: impl Iterator<Item = u64>,
+        (count, sum): (u64, Option<f64>),
+    ) -> Self {
+        let counts = (0..).zip(counts).filter(|(_, count)| *count > 0);
+        NativeHistogram {
+            schema: CUSTOM_SCHEMA,
+            count: count as f64,
+            sum: sum.unwrap_or(0.0),
+            positive: counts.map(|(at, count)| (at, count as f64)).collect(),
+            bounds: bounds.collect(),
+            ..NativeHistogram::default()
+        }
+    }
+
+    /// The sum of two, at the coarser of their resolutions; the other one where bounds differ, which
+    /// counts anew.
     pub fn plus(&self, other: &Self) -> Self {
+        let custom = self.schema == CUSTOM_SCHEMA || other.schema == CUSTOM_SCHEMA;
+        if custom && (self.schema != other.schema || self.bounds != other.bounds) {
+            return other.clone();
+        }
         let schema = self.schema.min(other.schema);
         let merge = |a: &[(i32, f64)], b: &[(i32, f64)]| {
             let mut all = coarser(a, self.schema - schema);
@@ -90,12 +122,14 @@ impl NativeHistogram {
             sum: self.sum + other.sum,
             positive: merge(&self.positive, &other.positive),
             negative: merge(&self.negative, &other.negative),
+            bounds: self.bounds.clone(),
         }
     }
 
     /// Bytes it takes, itself included.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + (self.positive.capacity() + self.negative.capacity()) * 16
+        let buckets = self.positive.capacity() + self.negative.capacity();
+        size_of::<Self>() + buckets * 16 + self.bounds.len() * 8
     }
 }
 

@@ -135,6 +135,19 @@ fn histogram<K: Sink>(
     if !stale && counts.len() != 0 && counts.len() != bounds.len() + 1 {
         return Err(Refusal::Buckets);
     }
+    if run.options.custom_buckets {
+        let stamp =
+            Stamp { time_ms: ms(parts.time), start_ms: ms(parts.start), delta: delta && !stale };
+        let histogram = match stale {
+            true => NativeHistogram::stale(),
+            false => NativeHistogram::with_bounds(bounds, counts, (parts.count, parts.sum)),
+        };
+        let resolved = place.resolve(run, parts.attrs_raw, || point.attrs(), &Shape::One);
+        let series = resolved.series[0].as_ref().map_err(|reason| *reason)?;
+        point.exemplars().for_each(|exemplar| run.sink.exemplar(exemplar));
+        run.sink.histogram(series, stamp, histogram);
+        return Ok(());
+    }
     // A stale point usually comes without buckets: it ends whatever was there.
     let shape = Shape::Buckets { bounds, sum: parts.sum.is_some(), any: stale };
     let resolved = place.resolve(run, parts.attrs_raw, || point.attrs(), &shape);

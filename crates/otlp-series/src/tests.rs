@@ -374,6 +374,27 @@ fn set_flags(bytes: &mut Vec<u8>) {
     bytes.splice(point_end..point_end, [10 << 3, 1]);
 }
 
+#[test]
+fn histograms_with_bounds_become_one_native_histogram_when_asked() {
+    let options = Options { custom_buckets: true, ..Options::for_store() };
+    let (notes, report) = translate(options, |w| {
+        w.histogram("took", "s", "", Temporality::Cumulative, |p| {
+            let value = Histogram {
+                count: 3,
+                sum: Some(7.5),
+                bucket_counts: &[1, 0, 2],
+                explicit_bounds: &[0.5, 1.0],
+                ..Histogram::default()
+            };
+            p.histogram(5000 * MS, &value, |_| ());
+        });
+    });
+    assert_eq!((notes.lines.len(), report.refused.total()), (1, 0), "{:?}", notes.lines);
+    for part in ["took_seconds{", "schema: -53", "(0, 1.0), (2, 2.0)]", "bounds: [0.5, 1.0]"] {
+        assert!(notes.lines[0].contains(part), "{part}: {}", notes.lines[0]);
+    }
+}
+
 fn exponential(scale: i32, zero_threshold: f64, positive: (i32, &[u64])) -> NativeHistogram {
     let mut w = Metrics::new();
     let buckets = ExponentialBuckets { offset: positive.0, counts: positive.1 };

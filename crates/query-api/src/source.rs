@@ -95,6 +95,7 @@ fn histogram((time, native): &(i64, Arc<NativeHistogram>)) -> HistogramSample {
         sum: native.sum,
         positive: native.positive.clone(),
         negative: native.negative.clone(),
+        bounds: native.bounds.clone(),
         ..Default::default()
     };
     HistogramSample { timestamp_ms: *time, start_time_ms: 0, histogram: Arc::new(histogram) }

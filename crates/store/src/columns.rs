@@ -60,7 +60,7 @@ pub(crate) fn packable(histogram: &NativeHistogram) -> HistogramRef<'_> {
         zero_count: histogram.zero_count,
         count: histogram.count,
         sum: histogram.sum,
-        bounds: &[],
+        bounds: &histogram.bounds,
         positive: &histogram.positive,
         negative: &histogram.negative,
     }
@@ -76,5 +76,6 @@ pub(crate) fn unpacked(histogram: chunk_codec::Histogram) -> NativeHistogram {
         sum: histogram.sum,
         positive: histogram.positive,
         negative: histogram.negative,
+        bounds: histogram.bounds.into(),
     }
 }

@@ -24,6 +24,10 @@ pub struct Config {
     /// Series get the labels of their points, `job` and `instance`, and no others, and names stay as
     /// they are: what a Prometheus stores of its scrapes. `--prometheus-config` sets it.
     pub plain_labels: bool,
+    /// Histograms with bounds are kept as one native histogram each (schema -53) instead of a series for
+    /// each bucket, as Prometheus' OTLP setting of this name does. Predictions and queries of
+    /// `_bucket` series find nothing then.
+    pub convert_histograms_to_nhcb: bool,
     /// Bounds of what is kept in memory.
     pub limits: Limits,
     /// What is written from memory and log for long.
@@ -145,6 +149,7 @@ impl Default for Config {
             directory: String::new(),
             durability: "sync".to_owned(),
             plain_labels: false,
+            convert_histograms_to_nhcb: false,
             retention: Retention::default(),
             limits: Limits::default(),
             blocks: Blocks::default(),
@@ -312,7 +317,10 @@ impl Config {
     }
 
     fn translate(&self) -> otlp_series::Options {
-        let usual = otlp_series::Options::for_store();
+        let usual = otlp_series::Options {
+            custom_buckets: self.convert_histograms_to_nhcb,
+            ..otlp_series::Options::for_store()
+        };
         match self.plain_labels {
             false => usual,
             true => otlp_series::Options {

@@ -349,7 +349,7 @@ fn record(
         match value {
             Recorded::Number(value) => encoder.sample(&labels, at_ms, value),
             Recorded::Histogram(histogram) => {
-                encoder.histogram(&labels, at_ms, &native(&histogram)?)
+                encoder.histogram(&labels, at_ms, &native(&histogram))
             }
         }
         returned.insert(labels);
@@ -375,13 +375,8 @@ fn record(
     Ok(Some(ticket))
 }
 
-fn native(histogram: &promql::FloatHistogram) -> Result<NativeHistogram> {
-    if histogram.schema == promql::histogram::CUSTOM_SCHEMA {
-        return Err(Error::rejected(
-            "native histograms with custom buckets cannot be recorded yet",
-        ));
-    }
-    Ok(NativeHistogram {
+fn native(histogram: &promql::FloatHistogram) -> NativeHistogram {
+    NativeHistogram {
         schema: histogram.schema,
         zero_threshold: histogram.zero_threshold,
         zero_count: histogram.zero_count,
@@ -389,7 +384,8 @@ fn native(histogram: &promql::FloatHistogram) -> Result<NativeHistogram> {
         sum: histogram.sum,
         positive: histogram.positive.clone(),
         negative: histogram.negative.clone(),
-    })
+        bounds: histogram.bounds.clone(),
+    }
 }
 
 /// By labels of the alert: when it was recorded last, and since when it is active.

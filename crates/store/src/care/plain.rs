@@ -181,8 +181,16 @@ fn optional<T: DataType, W: Write + Send>(
 }
 
 fn json(histogram: &NativeHistogram) -> String {
-    let NativeHistogram { schema, zero_threshold, zero_count, count, sum, positive, negative } =
-        histogram;
+    let NativeHistogram {
+        schema,
+        zero_threshold,
+        zero_count,
+        count,
+        sum,
+        positive,
+        negative,
+        bounds,
+    } = histogram;
     serde_json::json!({
         "schema": schema,
         "zero_threshold": zero_threshold,
@@ -191,6 +199,7 @@ fn json(histogram: &NativeHistogram) -> String {
         "sum": sum,
         "positive": positive,
         "negative": negative,
+        "bounds": bounds.as_ref(),
     })
     .to_string()
 }

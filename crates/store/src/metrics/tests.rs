@@ -105,6 +105,7 @@ fn histogram(sum: f64) -> Arc<NativeHistogram> {
         sum,
         positive: vec![(-1, 2.0), (5, 3.0)],
         negative: Vec::new(),
+        bounds: Arc::default(),
     })
 }
 

@@ -46,6 +46,11 @@ impl Encoder {
             put_bytes(out, field + 2, &counts);
         }
         put_uint(out, 15, time_ms as u64);
+        if !histogram.bounds.is_empty() {
+            let bounds: Vec<u8> =
+                histogram.bounds.iter().flat_map(|bound| bound.to_le_bytes()).collect();
+            put_bytes(out, 16, &bounds);
+        }
         self.put(labels, 4);
     }
 

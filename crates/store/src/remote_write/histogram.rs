@@ -8,9 +8,10 @@
 //!              timestamp = 15 ms, custom_values = 16 }
 //! BucketSpan { offset = 1 sint, length = 2 }
 //! ```
+//! Schema -53 has bounds of its own (16): ascending, finite, without zero bucket and negative side.
 //! Bound: [`BUCKETS_MAX`]. Source: prometheus/prompb/types.proto.
 
-use otlp_series::NativeHistogram;
+use otlp_series::{CUSTOM_SCHEMA, NativeHistogram};
 
 use super::Problem;
 use super::wire::{Fields, Malformed, Value, doubles, repeated, unzigzag};
@@ -32,7 +33,7 @@ struct Side {
 pub(super) fn read(message: &[u8]) -> Result<(i64, NativeHistogram), Problem> {
     let mut histogram = NativeHistogram::default();
     let (mut positive, mut negative) = (Side::default(), Side::default());
-    let (mut time_ms, mut schema) = (0, 0);
+    let (mut time_ms, mut schema, mut bounds) = (0, 0, Vec::new());
     let mut fields = Fields::of(message);
     while let Some((number, value)) = fields.next()? {
         match number {
@@ -50,18 +51,32 @@ pub(super) fn read(message: &[u8]) -> Result<(i64, NativeHistogram), Problem> {
             12 => positive.deltas(value)?,
             13 => doubles(value, &mut positive.counts)?,
             15 => time_ms = value.uint()? as i64,
+            16 => doubles(value, &mut bounds)?,
             _ => {}
         }
     }
     if histogram.is_stale() {
         return Ok((time_ms, NativeHistogram::stale()));
     }
-    if !SCHEMAS.contains(&schema) {
+    let is_custom = schema == i64::from(CUSTOM_SCHEMA);
+    if !is_custom && !SCHEMAS.contains(&schema) {
         return Err(Problem::Schema(schema));
     }
     histogram.schema = schema as i32;
     histogram.positive = positive.buckets()?;
     histogram.negative = negative.buckets()?;
+    if is_custom {
+        let ascending = bounds.len() <= BUCKETS_MAX
+            && bounds.iter().all(|bound| bound.is_finite())
+            && bounds.is_sorted_by(|a, b| a < b);
+        let fits = |(index, _): &(i32, f64)| (0..=bounds.len() as i64).contains(&i64::from(*index));
+        let plain = histogram.negative.is_empty() && histogram.zero_count == 0.0;
+        if !ascending || !plain || !histogram.positive.iter().all(fits) {
+            return Err(Problem::Bounds);
+        }
+        histogram.zero_threshold = 0.0;
+        histogram.bounds = bounds.into();
+    }
     Ok((time_ms, histogram))
 }
 

@@ -94,6 +94,7 @@ pub(crate) enum Problem {
     Malformed,
     Symbols,
     Schema(i64),
+    Bounds,
     Buckets { wanted: usize, given: usize },
 }
 
@@ -112,7 +113,11 @@ impl fmt::Display for Problem {
             ),
             Problem::Schema(schema) => write!(
                 f,
-                "native histogram of schema {schema}: only the exponential ones, -4 to 8, are kept"
+                "native histogram of schema {schema}: only -4 to 8 and -53 are known"
+            ),
+            Problem::Bounds => f.write_str(
+                "native histogram with custom buckets: bounds must ascend and be finite, and all \
+                 buckets lie between them",
             ),
             Problem::Buckets { wanted, given } => {
                 write!(f, "native histogram: spans need {wanted} buckets, have {given} buckets")

@@ -203,16 +203,49 @@ fn native_histograms_are_kept() {
 }
 
 #[test]
+fn custom_buckets_are_kept_in_memory_and_in_blocks() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let store = store(&folder);
+    let mut message = Vec::new();
+    uint(&mut message, 1, 6);
+    double(&mut message, 3, 12.5);
+    uint(&mut message, 4, 105);
+    for (offset, length) in [(0, 2), (2, 1)] {
+        let mut span = Vec::new();
+        uint(&mut span, 1, offset);
+        uint(&mut span, 2, length);
+        bytes(&mut message, 11, &span);
+    }
+    bytes(&mut message, 12, &[2, 4, 1]);
+    uint(&mut message, 15, NOW_MS as u64);
+    let bounds: Vec<u8> = [0.5f64, 1.0, 2.5].iter().flat_map(|b| b.to_le_bytes()).collect();
+    bytes(&mut message, 16, &bounds);
+    let body = series(&[("__name__", "h")], &[], &[message]);
+    assert_eq!(write(&store, Version::V1, &body).histograms, 1);
+    let check = |found: Vec<SeriesColumns>| {
+        let kept = &found[0].histograms[0].1;
+        assert_eq!((kept.schema, &*kept.bounds), (-53, &[0.5, 1.0, 2.5][..]));
+        assert_eq!(kept.positive, [(0, 1.0), (1, 3.0), (3, 2.0)]);
+    };
+    check(all(&store, "h"));
+    store.flush().expect("flushes");
+    let matcher = Matcher::new(MatchOp::Equal, "__name__", "h").expect("a matcher");
+    check(store.storage().metrics().select(&[matcher], 0, i64::MAX, 0, Vec::new()).expect("reads"));
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_whole_and_not_logged() {
     let folder = tempfile::tempdir().expect("temp dir");
     let store = store(&folder);
     let good = series(&[("__name__", "a")], &[(NOW_MS, 1.0)], &[]);
     let cut = [&good[..], &good[..good.len() - 1]].concat();
     let custom = series(&[("__name__", "h")], &[], &[histogram(NOW_MS, -53, &[], &[])]);
+    let odd = series(&[("__name__", "h")], &[], &[histogram(NOW_MS, -9, &[], &[])]);
     let short = series(&[("__name__", "h")], &[], &[histogram(NOW_MS, 0, &[(0, 3)], &[1])]);
     for (body, told) in [
         (cut, "malformed or cut short"),
-        (custom, "schema -53"),
+        (custom, "custom buckets"),
+        (odd, "schema -9"),
         (short, "spans need 3 buckets, have 1 buckets"),
     ] {
         let error = store.write(Version::V1, &compressed(&body), NOW).map(drop).expect_err(told);
