@@ -16,6 +16,7 @@ import urllib.parse
 import urllib.request
 
 import peers
+from remote_write import Sink
 from stack import binary, free_port, get, wait_for
 
 REQUESTS = json.loads((pathlib.Path(__file__).parent / "grafana.json").read_text())
@@ -420,4 +421,41 @@ tests:
     return f"{checked + 1} commands, queries equal to those of Prometheus 3"
 
 
-ALL = [grafana_prometheus, grafana_jaeger, jaeger_types, api_pages, promtool_against_us]
+# --- what is written is sent on
+
+def written_onward(stack):
+    """remote_write of a Prometheus configuration gets what was pushed and what rules record, as from a Prometheus."""
+    tool = peers.prometheus_3("promtool")
+    pushed = stack.folder / "pushed.prom"
+    pushed.write_text("# TYPE fg_pushed gauge\nfg_pushed{code=\"200\"} 4\nfg_pushed{code=\"500\"} 1\n")
+    (stack.folder / "rules.yml").write_text("groups: [{name: g, interval: 1s, rules: [{record: 'fg:all', expr: 'sum(fg_pushed)'}]}]\n")
+    seen = []
+    for ours in (True, False):
+        sink, port = Sink(stack, where := free_port()), free_port()
+        config = stack.folder / f"prometheus-{ours}.yml"
+        config.write_text(json.dumps({
+            "global": {"scrape_interval": "1s", "external_labels": {"cluster": "c1"}}, "rule_files": [str(stack.folder / "rules.yml")],
+            "scrape_configs": [{"job_name": "none", "static_configs": [{"targets": ["127.0.0.1:1"]}]}],
+            "remote_write": [{"url": f"http://127.0.0.1:{where}/w", "queue_config": {"batch_send_deadline": "1s"}}]}))
+        base = f"http://127.0.0.1:{port}"
+        if ours:
+            stack.start("foreglow", [binary(), "--prometheus-config", config, "--data", stack.folder / "data", f"--listen=127.0.0.1:{port}",
+                                     "--set=service.telemetry.metrics.level=none"])
+        else:
+            stack.start("prometheus", [peers.prometheus_3(), f"--config.file={config}", f"--storage.tsdb.path={stack.folder / 'tsdb'}",
+                                       f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver"])
+        wait_for("ready", lambda: get(f"{base}/-/ready"))
+        subprocess.run([tool, "push", "metrics", base, pushed], check=True, capture_output=True)
+
+        def told():
+            found = sink.canonical()
+            values = {labels: sorted({value for _, value, _ in content[0]}, key=str) for labels, content in found.items()
+                      if dict(labels)["__name__"] in ("fg_pushed", "fg:all")}
+            return len(values) == 3 and values
+
+        seen.append(wait_for(f"what {base} sends on", told))
+    assert seen[0] == seen[1], seen
+    return f"{len(seen[0])} series sent on as by Prometheus"
+
+
+ALL = [written_onward, grafana_prometheus, grafana_jaeger, jaeger_types, api_pages, promtool_against_us]

@@ -82,7 +82,11 @@ pub struct Store {
     flusher: Option<Arc<Flusher>>,
     flushing: Mutex<Option<std::thread::JoinHandle<()>>>,
     red: red::Red,
+    listeners: Mutex<Vec<Listener>>,
 }
+
+/// Hears what is written past all pipelines; false = no more.
+type Listener = Box<dyn Fn(&Payload) -> bool + Send + Sync>;
 
 impl Store {
     /// Opens the store in `dir`, made when missing. Memory is empty until the log is replayed.
@@ -121,7 +125,18 @@ impl Store {
         let flushing = Mutex::new(flusher.as_ref().and_then(flush::start));
         let red = red::Red::default();
         let services = services::Services::default();
-        Ok(Store { log, head, traces, logs, services, storage, flusher, flushing, red })
+        Ok(Store {
+            log,
+            head,
+            traces,
+            logs,
+            services,
+            storage,
+            flusher,
+            flushing,
+            red,
+            listeners: Mutex::default(),
+        })
     }
 
     /// Writes all that is in memory to blocks now, as is done every so often.
@@ -195,7 +210,24 @@ impl Store {
             body: payload.bytes(),
         };
         let (ticket, _on_its_way) = self.log.append_held(&record)?;
-        Ok((self.ingest(payload, received), ticket))
+        let report = self.ingest(payload, received);
+        self.tell_written(|| Some(payload.clone()));
+        Ok((report, ticket))
+    }
+
+    /// Calls `listener` with everything that is written past all pipelines from now on (not what the
+    /// log gives again), until it says false. It must not wait.
+    pub fn on_written(&self, listener: impl Fn(&Payload) -> bool + Send + Sync + 'static) {
+        self.listeners.lock().push(Box::new(listener));
+    }
+
+    fn tell_written(&self, make: impl FnOnce() -> Option<Payload>) {
+        let mut listeners = self.listeners.lock();
+        if !listeners.is_empty()
+            && let Some(payload) = make()
+        {
+            listeners.retain(|listener| listener(&payload));
+        }
     }
 
     /// To be called every few seconds: metrics of spans go on where no spans come.

@@ -49,6 +49,9 @@ pub struct Config {
     /// `prometheus.WriteRequest` (1.0) or `io.prometheus.write.v2.Request` (2.0).
     pub protobuf_message: String,
     export_created_metric: Option<IgnoredAny>,
+    /// Also sends what the embedded store is written past all pipelines: remote write and OTLP that the
+    /// query server took, and what rules record. `--prometheus-config` sets it.
+    pub forward_written: bool,
     /// Requests wait on the disk.
     pub wal: Option<Wal>,
     include_metadata_keys: Vec<String>,
@@ -77,6 +80,7 @@ impl Default for Config {
             resource_constant_labels: ResourcePatterns::default(),
             protobuf_message: MESSAGE_V1.to_owned(),
             export_created_metric: None,
+            forward_written: false,
             wal: None,
             include_metadata_keys: Vec::new(),
             convert_explicit_histograms_to_nhcb: false,

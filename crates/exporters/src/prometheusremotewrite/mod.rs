@@ -20,6 +20,7 @@ mod tests;
 mod v1;
 mod v2;
 mod wire;
+mod written;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub use encode::Encoder;
 
 use crate::delivery::{Delivery, DeliverySettings, Push, Pushed, QueueSettings};
 use sender::{Outcome, Sender};
+use written::Forwarding;
 
 /// How the component table makes it.
 pub fn factory() -> ExporterFactory {
@@ -57,7 +59,11 @@ pub fn factory() -> ExporterFactory {
             let config = config.downcast::<Config>().map_err(|_| {
                 Error::invalid("exporter prometheusremotewrite got another component's settings")
             })?;
-            Ok(Arc::new(build(&config, &context)?))
+            let delivery = build(&config, &context)?;
+            Ok(match config.forward_written {
+                true => Arc::new(Forwarding::new(delivery, context.host.clone())),
+                false => Arc::new(delivery),
+            })
         },
     }
 }

@@ -37,8 +37,7 @@ fn damage_is_found_and_set_aside_but_not_beside_a_process() {
     let data = data.path().to_str().expect("UTF-8");
     let (code, listed, _) = run(&["log", "ls", "--data", data]);
     assert_eq!(code, Some(0));
-    for word in ["3 records in 1 segments", "metrics (metrics): 3 records", "received 20"]
-    {
+    for word in ["3 records in 1 segments", "metrics (metrics): 3 records", "received 20"] {
         assert!(listed.contains(word), "{listed}");
     }
     assert_eq!(run(&["log", "verify", "--data", data]).0, Some(0));

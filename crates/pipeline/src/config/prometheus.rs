@@ -170,6 +170,7 @@ impl Translation<'_> {
             let mut exporter = vec![
                 pair(span, "add_metric_suffixes", off(span)),
                 pair(span, "disable_scope_info", Node::new(span, Value::Bool(true))),
+                pair(span, "forward_written", Node::new(span, Value::Bool(true))),
                 pair(span, "target_info", map(span, vec![pair(span, "enabled", off(span))])),
             ];
             let mut authenticator = None;

@@ -14,6 +14,7 @@
 
 mod encode;
 mod histogram;
+mod onward;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -151,7 +152,9 @@ impl Store {
             received,
             body,
         })?;
-        Ok((self.head().take_written(&request, received), ticket))
+        let written = self.head().take_written(&request, received);
+        self.tell_written(|| onward::payload(&request));
+        Ok((written, ticket))
     }
 
     /// Takes back what [`Store::write`] appended to the log; the number of samples in it, none if

@@ -219,7 +219,10 @@ fn custom_buckets_are_kept_in_memory_and_in_blocks() {
     bytes(&mut message, 12, &[2, 4, 1]);
     uint(&mut message, 15, NOW_MS as u64);
     let bounds: Vec<u8> = [0.5f64, 1.0, 2.5].iter().flat_map(|b| b.to_le_bytes()).collect();
-    bytes(&mut message, 16, &bounds);
+    // Field 16 has a tag of two bytes.
+    varint(&mut message, 16 << 3 | 2);
+    varint(&mut message, bounds.len() as u64);
+    message.extend(bounds);
     let body = series(&[("__name__", "h")], &[], &[message]);
     assert_eq!(write(&store, Version::V1, &body).histograms, 1);
     let check = |found: Vec<SeriesColumns>| {
@@ -318,4 +321,27 @@ fn arbitrary_bytes_never_panic() {
             }
         }
     });
+}
+
+#[test]
+fn what_is_written_is_told_as_it_was_written() {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let store = store(&folder);
+    let told = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let heard = told.clone();
+    store.on_written(move |payload| {
+        heard.lock().push(payload.clone());
+        false
+    });
+    let labels = [("__name__", "up:sum"), ("instance", "i"), ("job", "a/b"), ("le", "0.5")];
+    let body = series(&labels, &[(NOW_MS, 2.5), (NOW_MS + 1, STALE)], &[]);
+    write(&store, Version::V1, &body);
+    write(&store, Version::V1, &body);
+    let told = told.lock();
+    assert_eq!(told.len(), 1, "it said that it wants no more");
+    let resource = told[0].metrics().next().expect("a resource");
+    let text = |key: &str| resource.attr(key).map(|value| value.text().into_owned());
+    assert_eq!(text("service.name").as_deref(), Some("a/b"));
+    assert_eq!(text("service.instance.id").as_deref(), Some("i"));
+    assert_eq!(told[0].items(), 2);
 }

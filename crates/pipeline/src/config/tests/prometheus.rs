@@ -68,6 +68,7 @@ exporters:
   prometheusremotewrite/far:
     add_metric_suffixes: false
     disable_scope_info: true
+    forward_written: true
     target_info:
       enabled: false
     endpoint: http://far/api/v1/write
