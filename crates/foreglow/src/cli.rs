@@ -207,6 +207,9 @@ pub enum Service {
     Inference,
     /// Log streams, shells, websockets and tasks of a lively day: WORKER_LOAD, WORKER_METRICS.
     Worker,
+    /// Three data planes (a shop and its collector each) and a control plane that scrapes them, as
+    /// processes; each of the others goes on when one ends.
+    Planes,
 }
 
 /// Which shop.

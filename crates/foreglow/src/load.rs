@@ -53,8 +53,7 @@ async fn all(how: &HttpLoad, parts: Vec<Part>, stop: watch::Receiver<bool>) -> R
     let mut switched = Vec::new();
     for part in &parts {
         if how.output == Format::Text {
-            heading(&part.name);
-            println!("{}", loadgen::opening(&part.load, part.each));
+            say(&format!("{}{}\n", heading(&part.name), loadgen::opening(&part.load, part.each)));
         }
         if let Some(faults) = &part.faults {
             match Faults::switch_on(&part.load.url, faults).await {
@@ -90,7 +89,7 @@ async fn all(how: &HttpLoad, parts: Vec<Part>, stop: watch::Receiver<bool>) -> R
         return Err(anyhow!("error: {error:#}"));
     }
     if how.output == Format::Text {
-        println!("\r{}\n", loadgen::progress(progress.done(), expected));
+        say(&format!("\r{}\n\n", loadgen::progress(progress.done(), expected)));
     }
     report(how, &done)
 }
@@ -101,8 +100,7 @@ async fn show(progress: Progress, expected: Option<u64>, output: Format) {
         return;
     }
     loop {
-        print!("\r{}", loadgen::progress(progress.done(), expected));
-        let _ = std::io::stdout().flush();
+        say(&format!("\r{}", loadgen::progress(progress.done(), expected)));
         tokio::time::sleep(REFRESH).await;
     }
 }
@@ -111,16 +109,13 @@ fn report(how: &HttpLoad, done: &[(Part, Tally)]) -> Result<()> {
     let mut broken = Vec::new();
     for (part, tally) in done {
         if how.output == Format::Text {
-            heading(&part.name);
-            print!("{}", loadgen::text(tally));
+            say(&format!("{}{}", heading(&part.name), loadgen::text(tally)));
         }
         for threshold in &how.thresholds {
             let (value, is_kept) = threshold.check(tally);
             if how.output == Format::Text {
-                println!(
-                    "Threshold {threshold}: {value} {}",
-                    if is_kept { "ok" } else { "BROKEN" }
-                );
+                let verdict = if is_kept { "ok" } else { "BROKEN" };
+                say(&format!("Threshold {threshold}: {value} {verdict}\n"));
             }
             if !is_kept {
                 broken.push(format!("{threshold} ({value}, {})", part.load.url));
@@ -133,7 +128,7 @@ fn report(how: &HttpLoad, done: &[(Part, Tally)]) -> Result<()> {
     }
     if how.output == Format::Json {
         let all = done.iter().map(|(part, tally)| loadgen::json(&part.load, tally));
-        println!("{}", serde_json::Value::Array(all.collect()));
+        say(&format!("{}\n", serde_json::Value::Array(all.collect())));
     }
     match broken.is_empty() {
         true => Ok(()),
@@ -141,10 +136,14 @@ fn report(how: &HttpLoad, done: &[(Part, Tally)]) -> Result<()> {
     }
 }
 
-fn heading(name: &str) {
-    if !name.is_empty() {
-        println!("--- {name} ---");
-    }
+fn heading(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!("--- {name} ---\n") }
+}
+
+/// Whoever reads it may have gone, as `head` does; the exit status still counts.
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// What is asked for, target by target.

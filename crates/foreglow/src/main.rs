@@ -21,6 +21,7 @@ mod reload;
 mod run;
 mod services;
 mod stop;
+mod system;
 
 use std::process::ExitCode;
 

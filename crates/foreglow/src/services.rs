@@ -6,12 +6,16 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Options, Service};
 use crate::stop::StopSignals;
+use crate::system;
 
 /// What is logged unless `FOREGLOW_LOG` says otherwise: of the SDK only what went wrong.
 const FILTER: &str = "info,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry_otlp=warn";
 
 /// Serves until SIGINT or SIGTERM.
 pub fn run(options: &Options, service: &Service) -> Result<()> {
+    if matches!(service, Service::Planes) {
+        return system::planes::run(options);
+    }
     let filter = EnvFilter::try_from_env("FOREGLOW_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
     tracing_subscriber::fmt().with_env_filter(filter).with_target(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -39,6 +43,7 @@ pub fn run(options: &Options, service: &Service) -> Result<()> {
                 demo::inference::run(settings, ready, stop).await
             }
             Service::Worker => demo::worker::run(demo::worker::Settings::of(variable)?, stop).await,
+            Service::Planes => Ok(()),
         }
     })
 }

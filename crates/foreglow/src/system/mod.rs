@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Several processes as one: started in order, each waited for, started again when one ends, and
+//! stopped in the opposite order.
+//!
+//! Each is this program with other arguments; what it says goes to a file of its own. Nothing but
+//! these processes is touched. One that ends is started again after [`AGAIN`]; the others go on.
+
+pub mod planes;
+
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Between the end of a process and its next start.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How often processes are looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Longest wait for a process to be ready.
+const READY: Duration = Duration::from_secs(30);
+
+/// Longest wait for one to end; it gives up after 25 s by itself.
+const STOP: Duration = Duration::from_secs(28);
+
+/// A process to run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// What it is called in messages, and its log file.
+    pub name: String,
+    /// Arguments of this program.
+    pub arguments: Vec<String>,
+    /// Variables beside those this process has.
+    pub environment: Vec<(&'static str, String)>,
+    /// Ready when this path answers 200 at this port of the loopback interface.
+    pub ready: (u16, &'static str),
+}
+
+/// Processes that run; killed when dropped without [`System::stop`].
+pub struct System {
+    folder: PathBuf,
+    running: Vec<Running>,
+}
+
+struct Running {
+    program: Program,
+    child: Child,
+    /// When it is to be started again.
+    again: Option<Instant>,
+}
+
+impl System {
+    /// No processes yet; logs go to `folder`.
+    pub fn new(folder: &Path) -> System {
+        System { folder: folder.to_owned(), running: Vec::new() }
+    }
+
+    /// Starts a process and waits until it is ready; `go_on` says false to give up.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or is not ready in time; its last line is in the message.
+    pub async fn start(&mut self, program: Program, go_on: impl Fn() -> bool) -> Result<()> {
+        let (port, path) = program.ready;
+        if get(port, "/").is_some() || TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            bail!("{}: port {port} is in use by another process", program.name);
+        }
+        let child = self.spawn(&program)?;
+        let name = program.name.clone();
+        self.running.push(Running { program, child, again: None });
+        let deadline = Instant::now() + READY;
+        while get(port, path) != Some(200) {
+            let child = self.running.last_mut().map(|running| &mut running.child);
+            let ended = child.and_then(|child| child.try_wait().ok()).flatten();
+            if ended.is_some() || Instant::now() > deadline {
+                let what =
+                    ended.map_or("not ready in time".to_owned(), |status| status.to_string());
+                bail!("{name}: {what}: {}", self.last_line(&name));
+            }
+            if !go_on() {
+                bail!("stopped before {name} was ready");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Watches over all of them until `go_on` says false.
+    pub async fn watch(&mut self, go_on: impl Fn() -> bool) {
+        while go_on() {
+            for index in 0..self.running.len() {
+                self.look_at(index);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn look_at(&mut self, index: usize) {
+        let running = &mut self.running[index];
+        if let Some(again) = running.again {
+            if Instant::now() < again {
+                return;
+            }
+            let program = running.program.clone();
+            match self.spawn(&program) {
+                Ok(child) => {
+                    let running = &mut self.running[index];
+                    (running.child, running.again) = (child, None);
+                    println!("{} is started again", program.name);
+                }
+                Err(error) => {
+                    self.running[index].again = Some(Instant::now() + AGAIN);
+                    println!("{error:#}");
+                }
+            }
+        } else if let Ok(Some(status)) = running.child.try_wait() {
+            running.again = Some(Instant::now() + AGAIN);
+            let name = running.program.name.clone();
+            println!("{name} has ended ({status}): {}", self.last_line(&name));
+        }
+    }
+
+    /// Ends all, the last one first.
+    pub async fn stop(mut self) {
+        while let Some(mut running) = self.running.pop() {
+            if let Some(pid) = Pid::from_raw(running.child.id() as i32)
+                && running.again.is_none()
+            {
+                // Gone already is fine.
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            let deadline = Instant::now() + STOP;
+            while matches!(running.child.try_wait(), Ok(None)) {
+                if Instant::now() > deadline {
+                    println!("{} did not end and is killed", running.program.name);
+                    let _ = running.child.kill();
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
+    fn spawn(&self, program: &Program) -> Result<Child> {
+        let path = self.log_of(&program.name);
+        let log = OpenOptions::new().create(true).append(true).open(&path);
+        let log = log.with_context(|| format!("cannot write {}", path.display()))?;
+        let own = std::env::current_exe().context("cannot tell where this program is")?;
+        Command::new(own)
+            .args(&program.arguments)
+            .envs(program.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C is ours alone: the order of stopping is.
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.name))
+    }
+
+    fn log_of(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
+    }
+
+    fn last_line(&self, name: &str) -> String {
+        let log = std::fs::read_to_string(self.log_of(name)).unwrap_or_default();
+        log.lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("it said nothing")
+            .to_owned()
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        for running in &mut self.running {
+            let _ = running.child.kill();
+            let _ = running.child.wait();
+        }
+    }
+}
+
+/// Status of `GET path` at a port of the loopback interface; none if nobody answers in a second.
+fn get(port: u16, path: &str) -> Option<u16> {
+    Some(answer(port, path)?.0)
+}
+
+/// Status and body of `GET path`.
+fn answer(port: u16, path: &str) -> Option<(u16, String)> {
+    let patience = Some(Duration::from_secs(1));
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(patience).ok()?;
+    stream.set_write_timeout(patience).ok()?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut text = Vec::new();
+    stream.take(1 << 20).read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
