@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The data directory, checked before anything starts.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -24,6 +25,15 @@ pub fn prepare(directory: &Path, plan: &Plan) -> Result<()> {
 fn check(directory: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
     let probe = directory.join(format!(".probe-{}", std::process::id()));
-    std::fs::write(&probe, b"x")?;
-    std::fs::remove_file(&probe)
+    let written = std::fs::write(&probe, b"x");
+    let removed = std::fs::remove_file(&probe);
+    match written {
+        // What is there can be read, and what is too old is let go: room for what comes.
+        Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            tracing::error!(directory = %directory.display(), "the disk is full: nothing new is taken");
+            Ok(())
+        }
+        Err(error) => Err(error),
+        Ok(()) => removed,
+    }
 }

@@ -9,8 +9,8 @@
 //!
 //! ```text
 //! <dir>/LOCK                      held while a process writes here
-//!       VERSION                   format number, decimal; a newer one is refused
-//!       WRITER                    16 hex digits, made once: who wrote this log
+//!       VERSION                   format number, decimal, on three lines; a newer one is refused
+//!       WRITER                    16 hex digits, on three lines, made once: who wrote this log
 //!       00000000000000000000.seg  records; the name is the position of its first byte, decimal
 //!       offsets/<consumer>        position u64, crc32c of it u32
 //!       quarantine/<from>-<to>    damaged bytes, copied as found

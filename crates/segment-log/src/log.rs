@@ -131,6 +131,28 @@ impl Log {
         self.shared.append_as(record, |position| self.shared.held.hold(position))
     }
 
+    /// What comes next stands at `position` or behind it. For an owner who has noted elsewhere how far
+    /// the log had come: what was written and never synced may be gone after a power cut, and what
+    /// damage took from the end is; a position must not be given twice.
+    ///
+    /// # Errors
+    /// [`basics::Kind::Overloaded`] when no segment can be begun there.
+    pub fn skip_to(&self, position: Position) -> Result<()> {
+        let shared = &self.shared;
+        let mut segments = shared.segments.lock();
+        if segments.end() < position.0 {
+            tracing::warn!(
+                from = segments.end(),
+                to = position.0,
+                "the log ends early, going on behind"
+            );
+            shared.roll(&mut segments, position.0)?;
+            shared.end.store(position.0, Ordering::Release);
+            shared.commit.written(position.0);
+        }
+        Ok(())
+    }
+
     /// The record at `position` is on its way again, after a restart.
     pub fn hold(&self, position: Position) -> Hold {
         self.shared.held.hold(position.0)
@@ -309,11 +331,16 @@ impl Shared {
         let old = self.options.full == Full::Ring
             && open.oldest.is_some_and(|oldest| self.clock.now() > oldest.saturating_add(age_max));
         if open.len > 0 && (full || old) {
-            segments.roll(self.files.as_ref(), &self.dir).map_err(|error| {
-                Error::overloaded("cannot begin a new log segment").caused_by(error)
-            })?;
+            let base = segments.end();
+            self.roll(segments, base)?;
         }
         Ok(())
+    }
+
+    fn roll(&self, segments: &mut Segments, base: u64) -> Result<()> {
+        segments
+            .roll(self.files.as_ref(), &self.dir, base)
+            .map_err(|error| Error::overloaded("cannot begin a new log segment").caused_by(error))
     }
 
     pub(crate) fn tell_dropped(&self, dropped: &Dropped) {

@@ -103,9 +103,8 @@ impl Segments {
         if self.list.len() < 2 { None } else { self.list.pop_front() }
     }
 
-    /// Closes the open segment and begins the next.
-    pub(crate) fn roll(&mut self, files: &dyn Files, dir: &Path) -> io::Result<()> {
-        let base = self.end();
+    /// Closes the open segment and begins the next at `base`, its end or later.
+    pub(crate) fn roll(&mut self, files: &dyn Files, dir: &Path, base: u64) -> io::Result<()> {
         let file = files.open(&path(dir, base), Mode::Append)?;
         let closed = std::mem::replace(&mut self.file, file);
         if self.written {

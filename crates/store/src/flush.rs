@@ -33,6 +33,12 @@ const CONSUMER: &str = "blocks";
 /// of being received.
 const RECEIVED_SLACK_MS: i64 = 60_000;
 
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// Days that one flush writes to blocks of their own. 32: a month at once; were it a sample a day for
+/// years, the rest would be one block.
+const DAYS_MAX: usize = 32;
+
 /// When memory becomes blocks.
 #[derive(Clone, Copy, Debug)]
 pub struct FlushOptions {
@@ -150,6 +156,18 @@ impl Flusher {
 
     fn metrics(&self, settled: Position) -> Result<()> {
         let catalog = self.storage.catalog(Signal::Metrics);
+        // A day at most in a block: what was imported is merged, read and let go day by day. What of
+        // it the log gives again after a crash is told by series and time.
+        for _ in 0..DAYS_MAX {
+            let Some((oldest, newest)) = self.head.time_range() else { break };
+            let day_end = (oldest.div_euclid(DAY_MS) + 1) * DAY_MS;
+            if newest < day_end {
+                break;
+            }
+            let block = metrics::write_block(catalog, self.head.window(day_end))?;
+            catalog.commit(block.into_iter().collect(), &[], None)?;
+            self.head.release(self.clock.now_ms());
+        }
         let block = metrics::write_block(catalog, self.head.window(i64::MAX))?;
         commit(catalog, block, settled)?;
         self.head.release(self.clock.now_ms());

@@ -107,6 +107,11 @@ impl Store {
         let log = segment_log::Options { full, passed_bytes: flush.log_bytes, ..log };
         let log = Arc::new(Log::open(&dir.join("log"), log, files.clone(), clock.clone())?);
         let storage = Arc::new(Storage::open(dir, storage, log.writer_id(), files, clock.clone())?);
+        if !storage.is_query_only() {
+            // What is given a position that blocks cover would not be read again.
+            let covered = Signal::ALL.map(|signal| storage.catalog(signal).log_offset());
+            log.skip_to(Position(covered.into_iter().max().unwrap_or_default()))?;
+        }
         let head = Arc::new(Head::new(head));
         let pruned = Arc::downgrade(&head);
         log.on_drop(move |dropped| {

@@ -309,6 +309,10 @@ const ROWS_ROOM: u64 = 16;
 /// Four of the log's segments, and as much as is logged between two flushes.
 const SIZE_MIN: u64 = 256 << 20;
 
+/// How far back a sample may be where metrics are kept for ever: 50 years, which a clock that stands at
+/// 1970 is beyond.
+const PAST_MAX: std::time::Duration = std::time::Duration::from_secs(50 * 365 * 24 * 3600);
+
 impl Config {
     /// The store's directory, given the process's data directory.
     pub fn directory(&self, data: &Path) -> PathBuf {
@@ -347,6 +351,7 @@ impl Config {
     /// What the store is opened with, [`Config::objects`] aside.
     pub fn options(&self) -> StoreOptions {
         let defaults = HeadOptions::default();
+        let storage = self.blocks.options();
         StoreOptions {
             log: segment_log::Options {
                 bytes_max: self.retention.size.0,
@@ -358,6 +363,8 @@ impl Config {
             head: HeadOptions {
                 translate: self.translate(),
                 out_of_order: self.limits.out_of_order.get(),
+                // What would be let go at once is not taken.
+                past_max: storage.metrics.age.unwrap_or(PAST_MAX),
                 limits: store::head::Limits {
                     series_max: self.limits.series,
                     labels_max: self.limits.labels,
@@ -374,7 +381,7 @@ impl Config {
                     .unwrap_or(usize::MAX),
                 rows_max: usize::MAX,
             },
-            storage: self.blocks.options(),
+            storage,
             flush: FlushOptions {
                 interval: self.blocks.flush_interval.get(),
                 log_bytes: self.blocks.flush_size.0,

@@ -23,12 +23,46 @@ fn only_one_writes_at_a_time() {
 fn a_log_of_a_newer_version_is_refused_untouched() {
     let files = TestFiles::new();
     drop(open(&files, small()));
-    assert_eq!(read_all(&files, &dir().join("VERSION")).unwrap(), b"1\n");
-    for (text, kind) in [("2\n", Kind::Invalid), ("no number", Kind::Corrupt)] {
+    assert_eq!(read_all(&files, &dir().join("VERSION")).unwrap(), b"1\n1\n1\n");
+    for text in ["2\n", "2\n2\n2\n", "2\n3\n2\n"] {
         write_atomic(&files, &dir().join("VERSION"), text.as_bytes()).unwrap();
-        assert_eq!(try_open(&files).err().unwrap().kind(), kind, "{text}");
+        assert_eq!(try_open(&files).err().unwrap().kind(), Kind::Invalid, "{text}");
         assert_eq!(read_all(&files, &dir().join("VERSION")).unwrap(), text.as_bytes());
     }
+}
+
+#[test]
+fn a_flipped_bit_keeps_no_log_from_opening_and_makes_it_no_one_elses() {
+    let files = TestFiles::new();
+    let id = open(&files, small()).writer_id().to_owned();
+    for name in ["VERSION", "WRITER"] {
+        let path = dir().join(name);
+        let whole = read_all(&files, &path).unwrap();
+        for bit in 0..whole.len() * 8 {
+            files.flip_bit(&path, bit / 8, (bit % 8) as u8).unwrap();
+            assert_eq!(open(&files, small()).writer_id(), id, "{name}, bit {bit}");
+            write_atomic(&files, &path, &whole).unwrap();
+        }
+    }
+    write_atomic(&files, &dir().join("VERSION"), b"no number").unwrap();
+    assert_eq!(open(&files, small()).writer_id(), id);
+}
+
+#[test]
+fn a_position_noted_elsewhere_is_not_given_twice() {
+    let files = TestFiles::new();
+    let log = open(&files, small());
+    let first = append(&log, b"first");
+    log.skip_to(first).unwrap();
+    log.skip_to(Position(1_000_000)).unwrap();
+    assert_eq!(log.end(), Position(1_000_000));
+    assert_eq!(bodies(&log), [b"first"]);
+    log.close().unwrap();
+    drop(log);
+    let log = open(&files, small());
+    assert_eq!(log.end(), Position(1_000_000));
+    assert_eq!(append(&log, b"second"), Position(1_000_000));
+    assert_eq!(bodies(&log), [&b"first"[..], b"second"]);
 }
 
 #[test]

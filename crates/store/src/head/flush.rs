@@ -18,6 +18,10 @@ use super::{FamilyInfo, Head, SHARDS, id_of};
 use crate::columns::SeriesColumns;
 use crate::metrics::AROUND_MS;
 
+/// Series decoded at a time: those of a target share their times, and after an import of days each has
+/// a hundred kilobytes.
+const SERIES_AT_ONCE: u32 = 64;
+
 /// Suffixes of a family's series that its name lacks.
 const SUFFIXES: [&str; 4] = ["_bucket", "_count", "_sum", "_total"];
 
@@ -37,20 +41,26 @@ impl Head {
     }
 
     /// Freezes all samples before `before_ms` and hands them out, series by series, in no order;
-    /// series of one timestamp group share their times. At one time there is memory for the columns of
-    /// a sixteenth of the series.
+    /// neighbours of one timestamp group share their times. At one time there is memory for the columns
+    /// of [`SERIES_AT_ONCE`] series.
     pub fn window(&self, before_ms: i64) -> impl Iterator<Item = SeriesColumns> + '_ {
         self.freeze(before_ms);
-        (0..SHARDS).flat_map(move |number| self.frozen(number))
+        (0..SHARDS).flat_map(move |number| {
+            // What is added meanwhile is not frozen.
+            let slots = self.shards[number].read().series.len() as u32;
+            let firsts = (0..slots).step_by(SERIES_AT_ONCE as usize);
+            firsts.flat_map(move |first| {
+                self.frozen(number, first..slots.min(first + SERIES_AT_ONCE))
+            })
+        })
     }
 
-    /// What is frozen of a shard.
-    fn frozen(&self, number: usize) -> Vec<SeriesColumns> {
+    /// What is frozen of these slots of a shard.
+    fn frozen(&self, number: usize, slots: std::ops::Range<u32>) -> Vec<SeriesColumns> {
         // In the order in which series are removed: the registry first.
         let registry = self.registry.read();
         let shard = self.shards[number].read();
-        let slots = shard.series.len() as u32;
-        let labels: Vec<(u32, Labels)> = (0..slots)
+        let labels: Vec<(u32, Labels)> = slots
             .filter(|slot| has_frozen(&shard.series[*slot as usize]))
             .filter_map(|slot| Some((slot, registry.labels(id_of(number, slot))?)))
             .collect();

@@ -264,7 +264,7 @@ impl BlockWriter {
     fn write_rows(&mut self) -> Result<()> {
         let rows = std::mem::take(&mut self.rows);
         self.row_bytes = 0;
-        self.write_group(&rows)
+        self.write_group(rows)
     }
 
     fn write_times(&mut self) -> Result<()> {
@@ -289,10 +289,10 @@ impl BlockWriter {
             })
             .collect();
         self.footer.times.push((self.file.row_groups(), first));
-        self.write_group(&rows)
+        self.write_group(rows)
     }
 
-    fn write_group(&mut self, rows: &[Row]) -> Result<()> {
+    fn write_group(&mut self, rows: Vec<Row>) -> Result<()> {
         let names = &self.names;
         self.file.row_group(|group| {
             for name in names {
@@ -346,7 +346,7 @@ fn rest_of(row: &Row, names: &[Arc<str>]) -> Option<Vec<u8>> {
 type Written0 = parquet::errors::Result<()>;
 type Group<'a, 'b> = &'a mut SerializedRowGroupWriter<'b, Sink>;
 
-fn write_columns(group: Group<'_, '_>, rows: &[Row]) -> Written0 {
+fn write_columns(group: Group<'_, '_>, rows: Vec<Row>) -> Written0 {
     let infos = || rows.iter().map(|row| row.info.as_deref());
     let text = |text: &'_ String| !text.is_empty();
     required::<Int32Type>(group, rows.iter().map(|row| row.what))?;
@@ -377,7 +377,7 @@ fn write_columns(group: Group<'_, '_>, rows: &[Row]) -> Written0 {
     let writer = column.typed::<ByteArrayType>();
     for row in rows {
         // One at a time: a page ends where it is full, not a thousand chunks later.
-        writer.write_batch(&[ByteArray::from(row.chunk.clone())], None, None)?;
+        writer.write_batch(&[ByteArray::from(row.chunk)], None, None)?;
     }
     column.close()
 }

@@ -9,7 +9,7 @@ use store::FlushOptions;
 use crate::*;
 
 /// Blocks are written when the test says so.
-fn by_hand() -> StoreOptions {
+pub(crate) fn by_hand() -> StoreOptions {
     let mut options = options();
     options.flush = FlushOptions { look: None, log_bytes: 8192, ..FlushOptions::default() };
     options.storage.interval = None;
@@ -40,7 +40,7 @@ fn log(id: u64) -> Payload {
 }
 
 /// How often each id is found, by signal.
-fn found(store: &Store) -> [BTreeMap<u64, u32>; 3] {
+pub(crate) fn found(store: &Store) -> [BTreeMap<u64, u32>; 3] {
     let mut all: [BTreeMap<u64, u32>; 3] = Default::default();
     let matcher = Matcher::new(MatchOp::Equal, "__name__", "id").unwrap();
     let series = store.select(&[matcher], 0, i64::MAX, 0).unwrap();
@@ -62,7 +62,7 @@ fn found(store: &Store) -> [BTreeMap<u64, u32>; 3] {
     all
 }
 
-fn accept_any(store: &Store, id: u64) -> bool {
+pub(crate) fn accept_any(store: &Store, id: u64) -> bool {
     let payload = [point, span, log][id as usize % 3](id);
     accept(store, &payload)
 }
@@ -89,6 +89,31 @@ fn what_is_in_blocks_is_found_once_also_when_the_log_gives_it_again() {
     replay(&store);
     assert_eq!(found(&store), before);
     assert_eq!(store.logs().stats().items, 0);
+}
+
+#[test]
+fn what_was_imported_of_many_days_lies_in_a_block_a_day() {
+    const HOUR_MS: i64 = 3_600_000;
+    let files = TestFiles::new();
+    let store = open(&files, by_hand());
+    let day = (NOW / 1_000_000) as i64 / (24 * HOUR_MS) * 24 * HOUR_MS;
+    let mut w = Metrics::new();
+    for hour in 0..60 {
+        let time = (day - 72 * HOUR_MS + hour * HOUR_MS) as u64 * 1_000_000;
+        w.gauge("id", "", "", |p| p.int(time, hour, |_| ()));
+    }
+    assert!(accept(&store, &w.finish()));
+    let before = found(&store);
+    store.flush().unwrap();
+    let blocks = store.storage().catalog(Signal::Metrics).live();
+    let items: Vec<u64> = blocks.iter().map(|block| block.items).collect();
+    assert_eq!(items, [24, 24, 12]);
+    assert!(blocks.iter().all(|block| block.tmin / (24 * HOUR_MS) == block.tmax / (24 * HOUR_MS)));
+    assert_eq!(found(&store), before);
+    drop(store);
+    let store = open(&files, by_hand());
+    replay(&store);
+    assert_eq!(found(&store), before);
 }
 
 #[test]

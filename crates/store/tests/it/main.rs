@@ -2,6 +2,7 @@
 //! The store from append to answer, across crashes.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test; helpers are no #[test]")]
 
+mod faults;
 mod flush;
 
 use std::collections::BTreeSet;
