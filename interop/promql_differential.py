@@ -390,6 +390,13 @@ def points(entry):
     return out
 
 
+def labels_of(metric):
+    """`count_values` makes a label of a number: of that, too, the last digits may differ."""
+    if "v" in metric:
+        metric = metric | {"v": format(float(metric["v"]), ".11g")}
+    return json.dumps(metric, sort_keys=True)
+
+
 def difference(ours, theirs):
     """What differs, or None."""
     if ours["status"] != theirs["status"]:
@@ -405,8 +412,8 @@ def difference(ours, theirs):
         return f"type {ours['resultType']}, not {theirs['resultType']}"
     if ours["resultType"] in ("scalar", "string"):
         return None if same_sample(ours["result"][1], theirs["result"][1]) else f"{ours['result']}, not {theirs['result']}"
-    mine = {json.dumps(entry["metric"], sort_keys=True): points(entry) for entry in ours["result"]}
-    others = {json.dumps(entry["metric"], sort_keys=True): points(entry) for entry in theirs["result"]}
+    mine = {labels_of(entry["metric"]): points(entry) for entry in ours["result"]}
+    others = {labels_of(entry["metric"]): points(entry) for entry in theirs["result"]}
     if mine.keys() != others.keys():
         return f"series only ours {sorted(mine.keys() - others.keys())[:2]}, only theirs {sorted(others.keys() - mine.keys())[:2]} of {len(others)}"
     for labels, samples in mine.items():

@@ -112,13 +112,8 @@ impl<'a> Evaluation<'a> {
             "clamp_min" => (first, vec![f64::INFINITY; grid.count]),
             _ => (vec![f64::NEG_INFINITY; grid.count], first),
         };
-        let mut columns = self.mapped(&args[0], grid, |step, value| {
-            let (low, high) = (low[step], high[step]);
-            match low.is_nan() || high.is_nan() || value.is_nan() {
-                true => f64::NAN,
-                false => low.max(high.min(value)),
-            }
-        })?;
+        let mut columns = self
+            .mapped(&args[0], grid, |step, value| larger(low[step], smaller(high[step], value)))?;
         for column in &mut columns {
             let empty = |step: &usize| high[*step] < low[*step];
             (0..grid.count).filter(empty).for_each(|step| column.clear(step));
@@ -178,6 +173,26 @@ impl<'a> Evaluation<'a> {
     }
 }
 
+/// As Go's `math.Max`, which clamps: infinity before NaN.
+fn larger(a: f64, b: f64) -> f64 {
+    match a == f64::INFINITY || b == f64::INFINITY {
+        true => f64::INFINITY,
+        false if a.is_nan() || b.is_nan() => f64::NAN,
+        false => a.max(b),
+    }
+}
+
+/// As Go's `math.Min`.
+fn smaller(a: f64, b: f64) -> f64 {
+    -larger(-a, -b)
+}
+
+/// Go computes these from `exp`, which is infinite a little sooner than they are.
+fn hyperbolic(of: fn(f64) -> f64, v: f64) -> f64 {
+    let far = v.abs().exp() * 0.5;
+    if far.is_infinite() { far.copysign(of(v)) } else { of(v) }
+}
+
 /// Ascending or descending, NaN last either way.
 pub(super) fn by_value(a: f64, b: f64, descending: bool) -> std::cmp::Ordering {
     match (a.is_nan(), b.is_nan()) {
@@ -200,7 +215,7 @@ pub(super) fn math(name: &str) -> Option<fn(f64) -> f64> {
         "atanh" => f64::atanh,
         "ceil" => f64::ceil,
         "cos" => f64::cos,
-        "cosh" => f64::cosh,
+        "cosh" => |v| hyperbolic(f64::cosh, v),
         "deg" => |v| v * 180.0 / std::f64::consts::PI,
         "exp" => f64::exp,
         "floor" => f64::floor,
@@ -218,7 +233,7 @@ pub(super) fn math(name: &str) -> Option<fn(f64) -> f64> {
             }
         },
         "sin" => f64::sin,
-        "sinh" => f64::sinh,
+        "sinh" => |v| hyperbolic(f64::sinh, v),
         "sqrt" => f64::sqrt,
         "tan" => f64::tan,
         "tanh" => f64::tanh,
