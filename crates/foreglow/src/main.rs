@@ -15,6 +15,7 @@ mod listing;
 mod load;
 mod log;
 mod logs;
+mod memory;
 mod own;
 mod ports;
 mod reload;
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(message) => return answer(&message),
     };
+    if matches!(cli.command, None | Some(Command::Demo(_))) {
+        memory::give_back_soon();
+    }
     let outcome = match cli.command {
         None => run::run(&cli.options, None),
         Some(Command::Demo(demo)) => match &demo.service {

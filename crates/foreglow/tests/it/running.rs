@@ -23,6 +23,9 @@ fn the_built_in_stack_receives_predicts_stores_and_shows() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let server = Foreglow::start(folder.path());
     assert_eq!(get(server.health, "/").map(|answer| answer.status), Some(200));
+    let environment = std::fs::read(format!("/proc/{}/environ", server.pid())).expect("there");
+    let asked = b"MIMALLOC_PURGE_DELAY=";
+    assert!(environment.windows(asked.len()).any(|part| part == asked), "freed memory is kept");
     let own = get(server.metrics, "/metrics").expect("own metrics").body;
     assert!(own.contains("otelcol_process_uptime"), "{own}");
     assert_eq!(get(server.page, "/").map(|answer| answer.status), Some(200));

@@ -6,6 +6,7 @@
 //! while the log is replayed and when memory is short. Bodies and errors are plain text, as
 //! Prometheus' are. Bounds: [`BODY_BYTES_MAX`], the process's memory budget.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -17,6 +18,7 @@ use otlp_wire::{Payload, Signal};
 use pipeline::budget::Permit;
 use store::IngestReport;
 use store::remote_write::{BODY_BYTES_MAX, Version, Written};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Handler;
 use crate::Api;
@@ -96,8 +98,9 @@ async fn take(api: &Api, version: Version, request: Request<Body>) -> Result<Wri
     let (body, permit) = read(api, request).await?;
     let received = api.clock.now();
     let store = api.opened()?;
+    let turn = turn(api).await?;
     let working = tokio::task::spawn_blocking(move || {
-        let _memory = permit;
+        let _memory = (permit, turn);
         store.write(version, &body, received)
     });
     let (written, ticket) =
@@ -106,13 +109,28 @@ async fn take(api: &Api, version: Version, request: Request<Body>) -> Result<Wri
     Ok(written)
 }
 
+/// Requests written at the same time.
+struct Turns(Arc<Semaphore>);
+
+/// Waits until a core can be had: a hundred senders at once are no hundred threads, each with memory
+/// of its own. Waiting for the disk is not part of the turn.
+async fn turn(api: &Api) -> Result<OwnedSemaphorePermit> {
+    let turns = api.host.shared("remote_write", || {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Turns(Arc::new(Semaphore::new(cores))))
+    })?;
+    let turn = turns.0.clone().acquire_owned().await;
+    turn.map_err(|_| Error::closed("the process is stopping"))
+}
+
 async fn take_otlp(api: &Api, request: Request<Body>, is_json: bool) -> Result<IngestReport> {
     let gzip = request.headers().get(header::CONTENT_ENCODING).is_some_and(|v| v == "gzip");
     let (body, permit) = read(api, request).await?;
     let received = api.clock.now();
     let store = api.opened()?;
+    let turn = turn(api).await?;
     let working = tokio::task::spawn_blocking(move || {
-        let _memory = permit;
+        let _memory = (permit, turn);
         let body = if gzip { crate::encoding::gunzip(&body, BODY_BYTES_MAX)?.into() } else { body };
         let payload = match is_json {
             true => Payload::from_json(Signal::Metrics, &body),
