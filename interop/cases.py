@@ -19,6 +19,7 @@ import peers
 import prometheus_cases
 import promql_differential
 import secure
+import storage_cases
 from stack import ROOT, Prometheus, binary, free_port, get, stop, wait_for
 
 # @GRPC@ and @HTTP@ become the free ports of the process under test.
@@ -470,6 +471,6 @@ def written_like_go(stack):
 # Quick ones first: `--minutes` starts as many as fit its time.
 ALL = [telemetrygen, python_sdk, python_sdk_over_tls, secure.go_collector_over_mtls, promtool, prometheus, victoria_metrics,
        *prometheus_cases.ALL, *grafana_cases.ALL, *demo_cases.ALL, browser, *promql_differential.ALL, mlserver,
-       go_collector_to_us, us_to_go_collector, go_collector_over_unix_sockets, *backend_cases.ALL, *object_store_cases.ALL,
+       go_collector_to_us, us_to_go_collector, go_collector_over_unix_sockets, *backend_cases.ALL, *storage_cases.ALL, *object_store_cases.ALL,
        differential, written_like_go, own_metrics.own_metrics_like_go, bulk_like_go, host_like_go, files, scrapes,
        verdicts, documents]

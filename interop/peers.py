@@ -157,10 +157,6 @@ def promtool():
     return debian("promtool", "prometheus")
 
 
-def victoria_metrics():
-    return debian("victoria-metrics", "victoria-metrics")
-
-
 def chromium():
     return debian("chromium", "chromium")
 
@@ -320,25 +316,40 @@ def opensearch():
 
 
 PROMETHEUS_3 = "0.315.0"
+VICTORIA_METRICS = "1.150.0"
+
+
+def go_program(module, version, builds, tags=()):
+    """Programs of a Go module that is not meant to be installed: built in a copy of its source."""
+    environment = go_environment() | {"GOFLAGS": "-modcacherw -mod=mod -buildvcs=false", "GOWORK": "off"}
+    run(["go", "mod", "download", f"{module}@v{version}"], env=environment)
+    modules = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
+    # The cache writes capitals as `!` and the small letter.
+    escaped = "".join(f"!{one.lower()}" if one.isupper() else one for one in module)
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "source"
+        shutil.copytree(pathlib.Path(modules) / f"{escaped}@v{version}", source)
+        for one in [source, *source.rglob("*")]:
+            one.chmod(one.stat().st_mode | 0o200)
+        (source / "go.work").unlink(missing_ok=True)
+        for package in builds:
+            name = package.rsplit("/", 1)[-1]
+            run(["nice", "-n", "10", "go", "build", *tags, "-o", f"{folder}/bin/{name}", package], env=environment, cwd=source)
+            shutil.copy2(pathlib.Path(folder) / "bin" / name, BIN / f"{name}-{version}")
 
 
 def prometheus_3(program="prometheus"):
     """Prometheus 3 of its published Go module (`promtool` too), without its service discoveries and page."""
     path = BIN / f"{program}-{PROMETHEUS_3}"
-    if path.exists():
-        return path
-    module = f"github.com/prometheus/prometheus@v{PROMETHEUS_3}"
-    environment = go_environment() | {"GOFLAGS": "-modcacherw -mod=mod", "GOWORK": "off"}
-    run(["go", "mod", "download", module], env=environment)
-    modules = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
-    with tempfile.TemporaryDirectory() as folder:
-        source = pathlib.Path(folder) / "prometheus"
-        shutil.copytree(pathlib.Path(modules) / module, source)
-        for one in [source, *source.rglob("*")]:
-            one.chmod(one.stat().st_mode | 0o200)
-        (source / "go.work").unlink(missing_ok=True)
-        build = ["go", "build", "-tags", "remove_all_sd", "-o", f"{folder}/bin/"]
-        run([*build, "./cmd/prometheus", "./cmd/promtool"], env=environment, cwd=source)
-        for built in ("prometheus", "promtool"):
-            shutil.copy2(pathlib.Path(folder) / "bin" / built, BIN / f"{built}-{PROMETHEUS_3}")
+    if not path.exists():
+        builds = ["./cmd/prometheus", "./cmd/promtool"]
+        go_program("github.com/prometheus/prometheus", PROMETHEUS_3, builds, ["-tags", "remove_all_sd"])
+    return path
+
+
+def victoria_metrics():
+    """VictoriaMetrics of its published Go module."""
+    path = BIN / f"victoria-metrics-{VICTORIA_METRICS}"
+    if not path.exists():
+        go_program("github.com/VictoriaMetrics/VictoriaMetrics", VICTORIA_METRICS, ["./app/victoria-metrics"])
     return path

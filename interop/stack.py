@@ -96,12 +96,12 @@ class Stack(contextlib.ExitStack):
             out.append(f"--- {name}\n" + "\n".join(text))
         return "\n".join(out)
 
-    def foreglow(self, config=None, sets=(), name="foreglow", data=None, command=()):
+    def foreglow(self, config=None, sets=(), name="foreglow", data=None, command=(), program=None):
         """The binary under test. Without `config` the built-in stack, on free ports."""
         server = Server(self.folder / (data or f"{name}-data"))
         if "demo" in command:
             command = [*command, "--endpoint", f"http://127.0.0.1:{server.http_port}"]
-        command = [binary(), *command, "--data", server.data, "--listen", f"127.0.0.1:{server.page_port}"]
+        command = [program or binary(), *command, "--data", server.data, "--listen", f"127.0.0.1:{server.page_port}"]
         if config is None:
             command += [
                 f"--set=receivers.otlp.protocols.grpc.endpoint=127.0.0.1:{server.grpc_port}",
@@ -116,9 +116,13 @@ class Stack(contextlib.ExitStack):
         command += [f"--set=service.telemetry.metrics.address=127.0.0.1:{server.metrics_port}"]
         command += [f"--set=extensions.health_check.endpoint=127.0.0.1:{server.health_port}"] if config is None else []
         command += [f"--set={one}" for one in sets]
-        server.process = self.start(name, command)
-        server.command = command
-        wait_for(f"{name} to be ready", lambda: get(f"{server.page}/-/ready"))
+        server.name, server.command = name, command
+        return self.again(server)
+
+    def again(self, server):
+        """Starts it with its command, after it was killed too."""
+        server.process = self.start(server.name, server.command)
+        wait_for(f"{server.name} to be ready", lambda: get(f"{server.page}/-/ready"))
         return server
 
 

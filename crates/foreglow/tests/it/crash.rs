@@ -30,22 +30,58 @@ fn later_than(last: u64) -> u64 {
     now.max(last + 1)
 }
 
-/// One gauge point of series `writer` with value `n`; true if it was acknowledged.
-fn send(port: u16, writer: u64, n: u64, time_ms: u64) -> bool {
-    let body = format!(
-        r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"crash"}}}}]}},"scopeMetrics":[{{"metrics":[{{"name":"acked","gauge":{{"dataPoints":[{{"timeUnixNano":"{time_ms}000000","asInt":"{n}","attributes":[{{"key":"writer","value":{{"stringValue":"{writer}"}}}}]}}]}}}}]}}]}}]}}"#
-    );
-    let headers = [("Content-Type", "application/json")];
-    post(port, "/v1/metrics", &headers, body.as_bytes()).is_some_and(|a| a.status == 200)
+/// Writers of the second and third kind count on from those of the first.
+const SIGNALS: [fn(&Sent) -> (&'static str, String); 3] = [Sent::point, Sent::log, Sent::span];
+
+/// Of the rounds before, so many are looked at again after each kill, and all at the end.
+const ROUNDS_LOOKED_AT: u64 = 3;
+
+/// A number that a writer sends in a round.
+struct Sent {
+    round: u64,
+    writer: u64,
+    n: u64,
+    time_ms: u64,
 }
 
-/// One log record that says who wrote it and its number; true if it was acknowledged.
-fn log(port: u16, writer: u64, n: u64, time_ms: u64) -> bool {
-    let body = format!(
-        r#"{{"resourceLogs":[{{"resource":{{}},"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{time_ms}000000","body":{{"stringValue":"{writer} {n}"}}}}]}}]}}]}}"#
-    );
+impl Sent {
+    /// A gauge point of series `writer` with value `n`.
+    fn point(&self) -> (&'static str, String) {
+        let Sent { writer, n, time_ms, .. } = self;
+        let body = format!(
+            r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"crash"}}}}]}},"scopeMetrics":[{{"metrics":[{{"name":"acked","gauge":{{"dataPoints":[{{"timeUnixNano":"{time_ms}000000","asInt":"{n}","attributes":[{{"key":"writer","value":{{"stringValue":"{writer}"}}}}]}}]}}}}]}}]}}]}}"#
+        );
+        ("/v1/metrics", body)
+    }
+
+    /// A log record that says who wrote it and its number.
+    fn log(&self) -> (&'static str, String) {
+        let Sent { writer, n, time_ms, .. } = self;
+        let body = format!(
+            r#"{{"resourceLogs":[{{"resource":{{}},"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{time_ms}000000","body":{{"stringValue":"{writer} {n}"}}}}]}}]}}]}}"#
+        );
+        ("/v1/logs", body)
+    }
+
+    /// A span called likewise; those of a round are one trace.
+    fn span(&self) -> (&'static str, String) {
+        let Sent { round, writer, n, time_ms } = self;
+        let (trace, span) = (trace_of(*round), n + 1);
+        let body = format!(
+            r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"crash"}}}}]}},"scopeSpans":[{{"spans":[{{"traceId":"{trace}","spanId":"{span:016x}","name":"{writer} {n}","kind":1,"startTimeUnixNano":"{time_ms}000000","endTimeUnixNano":"{time_ms}000009"}}]}}]}}]}}"#
+        );
+        ("/v1/traces", body)
+    }
+}
+
+fn trace_of(round: u64) -> String {
+    format!("{:032x}", round + 1)
+}
+
+/// True if it was acknowledged.
+fn send(port: u16, (path, body): (&str, String)) -> bool {
     let headers = [("Content-Type", "application/json")];
-    post(port, "/v1/logs", &headers, body.as_bytes()).is_some_and(|a| a.status == 200)
+    post(port, path, &headers, body.as_bytes()).is_some_and(|a| a.status == 200)
 }
 
 /// Blocks are written as often as it goes.
@@ -56,67 +92,99 @@ fn start(folder: &std::path::Path) -> Foreglow {
     server
 }
 
-/// How often each number of each writer is stored; logs stand under [`WRITERS`] and more.
-fn stored(server: &Foreglow) -> BTreeMap<(u64, u64), u64> {
+/// Writer, counted on over the signals, and number.
+type Item = (u64, u64);
+
+/// How often each item sent from `since_ms` on, in these rounds, is stored.
+fn stored(
+    server: &Foreglow,
+    rounds: std::ops::RangeInclusive<u64>,
+    since_ms: u64,
+) -> BTreeMap<Item, u64> {
     let mut found = BTreeMap::new();
-    let mut path = "/api/fg/v1/logs?limit=1000".to_owned();
+    let mut count = |signal: u64, text: &str| {
+        if let Some((writer, n)) = text.split_once(' ')
+            && let (Ok(writer), Ok(n)) = (writer.parse::<u64>(), n.parse())
+        {
+            *found.entry((signal * WRITERS + writer, n)).or_default() += 1;
+        }
+    };
+    let json = |path: &str| -> serde_json::Value {
+        let answer = get(server.page, path).expect("an answer");
+        serde_json::from_str(&answer.body).expect("JSON")
+    };
+    let first =
+        format!("/api/fg/v1/logs?limit=5000&start={}.{:03}", since_ms / 1000, since_ms % 1000);
+    let mut path = first.clone();
     loop {
-        let page = get(server.page, &path).expect("an answer");
-        let page: serde_json::Value = serde_json::from_str(&page.body).expect("JSON");
+        let page = json(&path);
         for record in page["logs"].as_array().expect("records") {
-            let text = record["body"].as_str().expect("text");
-            let Some((writer, n)) = text.split_once(' ') else { continue };
-            let (Ok(writer), Ok(n)) = (writer.parse::<u64>(), n.parse()) else { continue };
-            *found.entry((WRITERS + writer, n)).or_default() += 1;
+            count(1, record["body"].as_str().expect("text"));
         }
         let Some(cursor) = page["cursor"].as_str() else { break };
-        path = format!("/api/fg/v1/logs?limit=1000&cursor={cursor}");
+        path = format!("{first}&cursor={cursor}");
     }
-    let result = server.query("acked[6h]");
+    for round in rounds {
+        let trace = json(&format!("/api/traces/{}", trace_of(round)));
+        for span in trace["data"][0]["spans"].as_array().into_iter().flatten() {
+            count(2, span["operationName"].as_str().expect("text"));
+        }
+    }
+    let seconds = (later_than(0) - since_ms) / 1000 + 2;
+    let result = server.query(&format!("acked[{seconds}s]"));
     for series in result.as_array().expect("a matrix") {
-        let writer = series["metric"]["writer"].as_str().expect("label").parse().expect("number");
+        let writer = series["metric"]["writer"].as_str().expect("label");
         for point in series["values"].as_array().expect("values") {
-            let value = point[1].as_str().expect("text").parse().expect("number");
-            *found.entry((writer, value)).or_default() += 1;
+            count(0, &format!("{writer} {}", point[1].as_str().expect("text")));
         }
     }
     found
+}
+
+/// What was acknowledged, by round.
+#[derive(Default)]
+struct Acked {
+    rounds: Vec<(u64, Vec<Item>)>,
+}
+
+impl Acked {
+    fn all(&self) -> usize {
+        self.rounds.iter().map(|(_, items)| items.len()).sum()
+    }
 }
 
 #[test]
 fn what_was_acknowledged_survives_kill_9_under_load() {
     let folder = tempfile::tempdir().expect("temp dir");
     let mut random = Random::seeded(20_261_121);
-    let acked: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
+    let mut acked = Acked::default();
     let next = Arc::new(AtomicU64::new(0));
     for round in 0..rounds() {
         let server = start(folder.path());
-        let before = acked.lock().expect("no panic").clone();
-        check(&server, &before, round);
+        check(&server, &acked, round.saturating_sub(ROUNDS_LOOKED_AT));
+        let now: Arc<Mutex<Vec<Item>>> = Arc::default();
+        let begin_ms = later_than(0);
         let stop = Arc::new(AtomicBool::new(false));
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
-                let (acked, next, stop, port) =
-                    (acked.clone(), next.clone(), stop.clone(), server.http);
+                let (now, next, stop, port) =
+                    (now.clone(), next.clone(), stop.clone(), server.http);
                 std::thread::spawn(move || {
-                    let mut time_ms = 0;
+                    let mut time_ms = begin_ms;
                     while !stop.load(Ordering::Relaxed) {
                         let n = next.fetch_add(1, Ordering::Relaxed);
                         time_ms = later_than(time_ms);
-                        if send(port, writer, n, time_ms) {
-                            acked.lock().expect("no panic").push((writer, n));
-                        }
-                        if log(port, writer, n, time_ms) {
-                            acked.lock().expect("no panic").push((WRITERS + writer, n));
+                        let sent = Sent { round, writer, n, time_ms };
+                        for (signal, request) in (0..).zip(SIGNALS) {
+                            if send(port, request(&sent)) {
+                                now.lock().expect("no panic").push((signal * WRITERS + writer, n));
+                            }
                         }
                     }
                 })
             })
             .collect();
-        let so_far = before.len();
-        wait_for("acknowledged points", || {
-            (acked.lock().expect("no panic").len() > so_far + 20).then_some(())
-        });
+        wait_for("acknowledged items", || (now.lock().expect("no panic").len() > 20).then_some(()));
         // A moment nobody chose: somewhere in the next tenth of a second.
         std::thread::sleep(Duration::from_micros(random.below(100_000)));
         server.kill();
@@ -124,27 +192,36 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
         for writer in writers {
             writer.join().expect("writer");
         }
+        let now = std::mem::take(&mut *now.lock().expect("no panic"));
+        acked.rounds.push((begin_ms, now));
+        if round % 50 == 49 {
+            println!("{} kills, {} acknowledged", round + 1, acked.all());
+        }
     }
     let server = start(folder.path());
-    let acked = acked.lock().expect("no panic").clone();
-    check(&server, &acked, rounds());
-    println!("{} kills, {} acknowledged points and records, all there", rounds(), acked.len());
+    check(&server, &acked, 0);
+    let all = acked.all();
+    println!("{} kills, {all} acknowledged points, records and spans, all there once", rounds());
 }
 
-/// What was acknowledged is in the log; after a restart it comes back through the pipeline's stages,
-/// which may take a moment longer than being ready.
-fn check(server: &Foreglow, acked: &[(u64, u64)], round: u64) {
+/// What was acknowledged from round `from` on is in the log or in blocks; after a restart it comes
+/// back through the pipeline's stages, which may take a moment longer than being ready.
+fn check(server: &Foreglow, acked: &Acked, from: u64) {
+    let looked_at = &acked.rounds[from as usize..];
+    let Some((since_ms, _)) = looked_at.first() else { return };
+    let to = acked.rounds.len() as u64 - 1;
     let begin = Instant::now();
     let stored = loop {
-        let stored = stored(server);
-        let lost: Vec<_> = acked.iter().filter(|point| !stored.contains_key(point)).collect();
+        let stored = stored(server, from..=to, *since_ms);
+        let all = looked_at.iter().flat_map(|(_, items)| items);
+        let lost: Vec<_> = all.filter(|item| !stored.contains_key(*item)).collect();
         if lost.is_empty() {
             break stored;
         }
-        let told = format!("round {round}: {} of {} lost: {lost:?}", lost.len(), acked.len());
-        assert!(begin.elapsed() < DEADLINE, "{told}");
+        let told = format!("round {}: {} lost: {lost:?}", to + 1, lost.len());
+        assert!(begin.elapsed() < DEADLINE, "{told}: {}", server.output());
         std::thread::sleep(Duration::from_millis(20));
     };
     let doubled: Vec<_> = stored.iter().filter(|(_, count)| **count > 1).collect();
-    assert!(doubled.is_empty(), "round {round}: stored more than once: {doubled:?}");
+    assert!(doubled.is_empty(), "round {}: stored more than once: {doubled:?}", to + 1);
 }
