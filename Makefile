@@ -21,7 +21,7 @@ interop: ## against real peers, fetched on first use
 	python3 interop/run.py
 
 soak: ## what the tests do a few times, many times
-	FOREGLOW_CRASH_ROUNDS=50 cargo test --release --package foreglow --test it -- --nocapture crash
+	FOREGLOW_CRASH_ROUNDS=1000 cargo test --release --package foreglow --test it -- --nocapture crash
 	FOREGLOW_CRASH_ROUNDS=100 cargo test --release --package foreglow --test it -- --nocapture queue::what
 	FOREGLOW_RELOAD_SECONDS=300 cargo test --release --package foreglow --test it -- --nocapture reloads_under_load
 
@@ -34,3 +34,5 @@ bench: ## whole processes beside their peers, same input
 	cargo run --release --package bench -- collectors --out bench/results/collectors-$$(date +%F).json
 	cargo run --release --package bench -- overload --out bench/results/overload-$$(date +%F).json
 	cargo run --release --package bench -- stack
+	cargo run --release --package bench -- store --out bench/results/store-$$(date +%F).json
+	cargo run --release --package bench -- month --out bench/results/month-$$(date +%F).json

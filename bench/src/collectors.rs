@@ -251,7 +251,7 @@ impl Bench<'_> {
 const STILL: Duration = Duration::from_millis(700);
 
 /// What `program --version` says.
-fn version(program: &Path) -> String {
+pub fn version(program: &Path) -> String {
     let output = std::process::Command::new(program).arg("--version").output();
     output.map_or_else(
         |error| error.to_string(),
@@ -260,7 +260,7 @@ fn version(program: &Path) -> String {
 }
 
 /// Where `interop/peers.py` puts the peers.
-fn cached(name: &str) -> PathBuf {
+pub fn cached(name: &str) -> PathBuf {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cache = set("FOREGLOW_INTEROP_CACHE").unwrap_or_else(|| {
         let base =

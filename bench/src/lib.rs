@@ -5,9 +5,12 @@
 //! the generator and a counting null sink (this process) on the other, and reports CPU-seconds per
 //! million items, items a second, peak RSS and how long a sender waits. `-- overload` presses ten
 //! times as hard on a sink that takes a tenth. `-- stack` measures the default stack: start to
-//! first page, OTLP sent to visible in PromQL, idle RSS. Raw figures go to `bench/results/` with
-//! the machine and the versions. A figure that is zero or absent fails the run.
+//! first page, OTLP sent to visible in PromQL, idle RSS. `-- store` imports a day by remote write
+//! into us, VictoriaMetrics and Prometheus and asks all three the same; `-- month` does it with a
+//! month, for us alone. Raw figures go to `bench/results/` with the machine and the versions. A
+//! figure that is zero or absent fails the run.
 
+mod client;
 pub mod collectors;
 mod load;
 pub mod overload;
@@ -16,3 +19,4 @@ mod process;
 mod rows;
 mod sink;
 pub mod stack;
+pub mod store;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Command line of the whole-process measurements.
 
-use bench::{collectors, overload, stack};
+use bench::{collectors, overload, stack, store};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -22,6 +22,10 @@ enum What {
     Overload(overload::Options),
     /// The default stack alone: start, freshness, idle memory.
     Stack(stack::Options),
+    /// Stores side by side: remote write in, PromQL out.
+    Store(store::Options),
+    /// A month at 15 s: the dashboard's queries, memory, retention.
+    Month(store::month::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,5 +36,7 @@ fn main() -> anyhow::Result<()> {
         What::Collectors(options) => runtime.block_on(collectors::run(options)),
         What::Overload(options) => runtime.block_on(overload::run(options)),
         What::Stack(options) => runtime.block_on(stack::run(options)),
+        What::Store(options) => runtime.block_on(store::run(options)),
+        What::Month(options) => runtime.block_on(store::month::run(options)),
     }
 }
