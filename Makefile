@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Aliases; what they do is in xtask/, interop/ and bench/.
-.PHONY: demo-start demo-stop demo-dashboard test interop soak web bench
+.PHONY: demo-start demo-stop demo-dashboard release test interop soak web bench
 
 demo-start: ## builds, starts foreglow with live demo telemetry, prints its address
 	@cargo xtask demo start
@@ -10,6 +10,10 @@ demo-stop: ## stops exactly what demo-start started
 
 demo-dashboard: ## opens the page of the running demo
 	@cargo xtask demo dashboard
+
+release: ## the binary for users: with blocks in S3, which the demo does not wait for
+	@cargo xtask web
+	cargo build --release --package foreglow --features s3
 
 test: ## everything that runs without other programs
 	cargo test --workspace

@@ -176,7 +176,7 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
                         time_ms = later_than(time_ms);
                         let sent = Sent { round, writer, n, time_ms };
                         for (signal, request) in (0..).zip(SIGNALS) {
-                            if send(port, request(&sent)) {
+                            if !stop.load(Ordering::Relaxed) && send(port, request(&sent)) {
                                 now.lock().expect("no panic").push((signal * WRITERS + writer, n));
                             }
                         }
@@ -187,8 +187,9 @@ fn what_was_acknowledged_survives_kill_9_under_load() {
         wait_for("acknowledged items", || (now.lock().expect("no panic").len() > 20).then_some(()));
         // A moment nobody chose: somewhere in the next tenth of a second.
         std::thread::sleep(Duration::from_micros(random.below(100_000)));
-        server.kill();
+        // Nobody begins anything after this: whoever comes by the same port next must not answer.
         stop.store(true, Ordering::Relaxed);
+        server.kill();
         for writer in writers {
             writer.join().expect("writer");
         }
