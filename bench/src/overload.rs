@@ -240,7 +240,7 @@ impl Case {
         signal: Signal,
         core: Option<usize>,
     ) -> Result<Self> {
-        let sink = Sink::start().await?;
+        let sink = Sink::start_apart().await?;
         let port = free_port()?;
         let folder = format!("foreglow-overload-{}-{port}", std::process::id());
         let scratch = Scratch(std::env::temp_dir().join(folder));

@@ -76,6 +76,20 @@ impl Sink {
         Ok(Sink { port, counts })
     }
 
+    /// The same in a thread of its own: what the senders do does not keep it waiting.
+    pub async fn start_apart() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (started, starting) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                // Nobody there to hear it: nobody needs it.
+                let _ = started.send(Sink::start().await);
+                std::future::pending::<()>().await;
+            });
+        });
+        starting.await.context("the sink's thread ended")?
+    }
+
     /// From now on takes so many items a second; `None` = all that come.
     pub fn slow_down(&self, items_per_second: Option<f64>) {
         let pace = items_per_second
