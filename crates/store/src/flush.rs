@@ -14,7 +14,7 @@
 //! Bounds: [`FlushOptions`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use basics::{Clock, Result, UnixNano};
@@ -82,6 +82,9 @@ pub(crate) struct Flusher {
     /// What lies before it in the log was there at the start.
     replay_end: Position,
     failures: AtomicU64,
+    /// Something has come since the start. Before that the log is still to be read again, and no hold
+    /// says so yet: nothing may be taken for settled.
+    begun: AtomicBool,
     stopping: Mutex<bool>,
     stopped: Condvar,
 }
@@ -120,16 +123,27 @@ impl Flusher {
             last,
             replay_end,
             failures,
+            begun: AtomicBool::new(false),
             stopping,
             stopped,
         })
     }
 
-    /// Writes all that is in memory to blocks and lets go of it.
+    /// Something comes: of the log, which is held from now on until all of it was read again, or anew.
+    pub fn begin(&self) {
+        if !self.begun.load(Ordering::Relaxed) {
+            self.begun.store(true, Ordering::Release);
+        }
+    }
+
+    /// Writes all that is in memory to blocks and lets go of it; nothing before anything has come.
     ///
     /// # Errors
     /// The first reason why a signal could not be written; the others are written all the same.
     pub fn flush(&self) -> Result<()> {
+        if !self.begun.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let mut last = self.last.lock();
         let (at, log_end) = (self.clock.now(), self.log.end().0);
         let settled = self.log.settled();

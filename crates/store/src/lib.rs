@@ -182,7 +182,15 @@ impl Store {
         self.take(payload, received, true)
     }
 
+    /// Before anything reaches memory: from now on there is something to flush.
+    pub(crate) fn begin(&self) {
+        if let Some(flusher) = &self.flusher {
+            flusher.begin();
+        }
+    }
+
     fn take(&self, payload: &Payload, received: UnixNano, again: bool) -> IngestReport {
+        self.begin();
         self.services.saw(payload, received);
         let signal = payload.signal();
         let points = u64::from(payload.items());

@@ -143,6 +143,7 @@ impl Store {
         let invalid = |problem| Error::invalid(format!("remote write: {problem}"));
         let request = version.read(&plain).map_err(invalid)?;
         drop(plain);
+        self.begin();
         let (ticket, _on_its_way) = self.log().append_held(&Record {
             signal: Signal::Metrics.number(),
             entry: BEHIND_ALL,
@@ -166,6 +167,7 @@ impl Store {
         }
         let plain = inflate(&record.body).ok()?;
         let request = version.read(&plain).ok()?;
+        self.begin();
         self.head().take_written(&request, record.received);
         Some((request.samples.len() + request.histograms.len()) as u64)
     }

@@ -92,6 +92,25 @@ fn what_is_in_blocks_is_found_once_also_when_the_log_gives_it_again() {
 }
 
 #[test]
+fn a_flush_before_the_log_is_read_again_takes_nothing_for_settled() {
+    let files = TestFiles::new();
+    let store = open(&files, by_hand());
+    for id in 0..30 {
+        assert!(accept_any(&store, id));
+    }
+    let before = found(&store);
+    drop(store);
+    for _ in 0..2 {
+        let store = open(&files, by_hand());
+        // A start that takes longer than flushes are apart.
+        store.flush().unwrap();
+        assert_eq!(store.flushed(Signal::Logs), Position::default());
+        replay(&store);
+        assert_eq!(found(&store), before);
+    }
+}
+
+#[test]
 fn what_was_imported_of_many_days_lies_in_a_block_a_day() {
     const HOUR_MS: i64 = 3_600_000;
     let files = TestFiles::new();
