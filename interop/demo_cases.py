@@ -94,4 +94,21 @@ def planes(stack):
     return f"{sum(sent.values())} requests counted by both, visible after {visible:.1f} s, {memory:.0f} MiB for {len(children) + 1} processes"
 
 
-ALL = [planes]
+def scenarios(stack):
+    """Each scenario by one command: PromQL shows it where it happens and nowhere else, and nothing is left of it."""
+    data, page, seen = stack.folder / "data", free_port(), []
+    process = stack.start("planes", [binary(), "demo", "planes", "--data", data, f"--listen=127.0.0.1:{page}"])
+    wait_for("all planes to be scraped", lambda: "All 3 data planes are scraped" in stack.logs["planes"].read_text())
+    for name in ("normal", "prod-latency", "qa-errors", "compare"):
+        # What the last one did has to leave the windows of PromQL first.
+        time.sleep(0 if name == "normal" else 35)
+        command = [binary(), "load", "scenario", name, "--data", data, f"--listen=127.0.0.1:{page}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=150)
+        assert done.returncode == 0, done.stdout + done.stderr
+        seen.append(f"{name}: {done.stdout.strip().splitlines()[-1]}")
+        faults = [json.loads(get(f"http://127.0.0.1:{port}/admin/faults")) for port in (8081, 8082, 8083)]
+        assert all(one["error_rate"] == 0 and one["latency_ms"] == 0 for one in faults), faults
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    return "; ".join(seen)
+

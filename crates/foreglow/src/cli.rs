@@ -143,6 +143,26 @@ pub enum Format {
 pub enum LoadKind {
     /// Requests to HTTP services, timed from when they were due.
     Http(HttpLoad),
+    /// Something happens in one data plane, and PromQL has to show it there and nowhere else within
+    /// a minute. Starts demo planes unless it runs.
+    Scenario {
+        /// What happens.
+        #[arg(value_enum)]
+        what: Scenario,
+    },
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Nothing: each environment at its own pace.
+    Normal,
+    /// Requests in prod take longer.
+    ProdLatency,
+    /// Requests in qa fail.
+    QaErrors,
+    /// The environments beside each other.
+    Compare,
 }
 
 /// Which load on which services.

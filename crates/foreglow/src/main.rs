@@ -54,6 +54,9 @@ fn main() -> ExitCode {
         Some(Command::Validate(_)) => configuration::validate(&cli.options),
         Some(Command::PrintConfig) => configuration::print(&cli.options),
         Some(Command::Load(LoadKind::Http(how))) => load::http(&how),
+        Some(Command::Load(LoadKind::Scenario { what })) => {
+            system::scenarios::run(&cli.options, what)
+        }
         Some(Command::Fsck) => blocks::check(&cli.options),
         Some(Command::Export(what)) => blocks::export(&cli.options, &what.file),
         Some(Command::Snapshot(to)) => blocks::snapshot(&cli.options, &to.folder),

@@ -6,6 +6,7 @@
 //! these processes is touched. One that ends is started again after [`AGAIN`]; the others go on.
 
 pub mod planes;
+pub mod scenarios;
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};

@@ -13,7 +13,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -42,9 +42,9 @@ const VISIBLE: Duration = Duration::from_secs(30);
 
 /// A data plane and its ports.
 #[derive(Debug, PartialEq, Eq)]
-struct Plane {
-    name: String,
-    shop: u16,
+pub(super) struct Plane {
+    pub name: String,
+    pub shop: u16,
     grpc: u16,
     http: u16,
     /// Of the page that the control plane scrapes.
@@ -226,35 +226,62 @@ service:
       exporters: [embedded_store]
 ";
 
+/// Planes, where their files are, and the control plane's address.
+pub(super) struct Setting {
+    pub planes: Vec<Plane>,
+    pub folder: PathBuf,
+    pub port: u16,
+    listen: String,
+}
+
+impl Setting {
+    /// Reads the planes below the data directory, and writes the files of all processes there.
+    pub fn of(options: &Options) -> Result<Setting> {
+        let folder = options.data.join("planes");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let file = folder.join("planes.txt");
+        if !file.exists() {
+            fs::write(&file, PLANES)?;
+        }
+        let planes = planes(&fs::read_to_string(&file)?);
+        let planes = planes.map_err(|error| anyhow!("error: {}: {error:#}", file.display()))?;
+        for plane in &planes {
+            fs::write(folder.join(format!("{}.yaml", plane.name)), plane.collector())?;
+        }
+        fs::write(folder.join("prometheus.yml"), prometheus(&planes))?;
+        fs::write(folder.join("control.yaml"), CONTROL_PLANE)?;
+        let listen = options.listen.clone().unwrap_or_else(|| CONTROL.to_owned());
+        let port = listen.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = port.with_context(|| format!("error: --listen {listen}: no port"))?;
+        Ok(Setting { planes, folder, port, listen })
+    }
+}
+
+/// Becomes true with SIGINT or SIGTERM.
+pub(super) fn stop_flag() -> Result<Arc<AtomicBool>> {
+    let mut signals = StopSignals::listen()?;
+    let stopped = Arc::new(AtomicBool::new(false));
+    let told = stopped.clone();
+    tokio::spawn(async move {
+        signals.received().await;
+        told.store(true, Ordering::Relaxed);
+    });
+    Ok(stopped)
+}
+
 /// Runs it until SIGINT or SIGTERM.
 pub fn run(options: &Options) -> Result<()> {
-    let folder = options.data.join("planes");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let file = folder.join("planes.txt");
-    if !file.exists() {
-        fs::write(&file, PLANES)?;
-    }
-    let planes = planes(&fs::read_to_string(&file)?);
-    let planes = planes.map_err(|error| anyhow!("error: {}: {error:#}", file.display()))?;
-    for plane in &planes {
-        fs::write(folder.join(format!("{}.yaml", plane.name)), plane.collector())?;
-    }
-    fs::write(folder.join("prometheus.yml"), prometheus(&planes))?;
-    fs::write(folder.join("control.yaml"), CONTROL_PLANE)?;
-    let listen = options.listen.clone().unwrap_or_else(|| CONTROL.to_owned());
+    let setting = Setting::of(options)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut signals = StopSignals::listen()?;
-        let stopped = Arc::new(AtomicBool::new(false));
-        let told = stopped.clone();
-        tokio::spawn(async move {
-            signals.received().await;
-            told.store(true, Ordering::Relaxed);
-        });
-        let mut system = System::new(&folder);
+        let stopped = stop_flag()?;
+        let mut system = System::new(&setting.folder);
         let go_on = || !stopped.load(Ordering::Relaxed);
-        let outcome = start(&mut system, &planes, &folder, &listen, go_on).await;
+        let outcome = start(&mut system, &setting, go_on).await;
         if outcome.is_ok() {
+            println!("Load: foreglow load http --environment prod --environment dev --environment qa --duration 5m");
+            println!("Something happening: foreglow load scenario prod-latency");
+            println!("Ctrl-C stops all of them.");
             system.watch(go_on).await;
         }
         println!("Stopping.");
@@ -263,16 +290,15 @@ pub fn run(options: &Options) -> Result<()> {
     })
 }
 
-async fn start(
+/// Starts all of them and waits until the control plane has scraped them.
+pub(super) async fn start(
     system: &mut System,
-    planes: &[Plane],
-    folder: &Path,
-    listen: &str,
+    setting: &Setting,
     go_on: impl Fn() -> bool + Copy,
 ) -> Result<()> {
     let begun = Instant::now();
-    let port = listen.rsplit(':').next().and_then(|port| port.parse().ok());
-    let port: u16 = port.with_context(|| format!("--listen {listen}: no port"))?;
+    let Setting { planes, folder, port, listen } = setting;
+    let port = *port;
     let path = |name: &str| folder.join(name).display().to_string();
     let control = Program {
         name: "control-plane".to_owned(),
@@ -315,14 +341,6 @@ async fn start(
         begun.elapsed().as_secs_f64(),
         path("planes.txt"),
     );
-    println!(
-        "Load: foreglow load http --environment prod --environment dev --environment qa --duration 5m"
-    );
-    println!(
-        "Faults: curl -X PUT 127.0.0.1:{}/admin/faults -H 'content-type: application/json' -d '{{\"latency_ms\": 500}}'",
-        planes[0].shop
-    );
-    println!("Ctrl-C stops all of them.");
     Ok(())
 }
 
