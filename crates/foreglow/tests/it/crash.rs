@@ -31,7 +31,10 @@ fn later_than(last: u64) -> u64 {
 }
 
 /// Writers of the second and third kind count on from those of the first.
-const SIGNALS: [fn(&Sent) -> (&'static str, String); 3] = [Sent::point, Sent::log, Sent::span];
+const SIGNALS: [fn(&Sent) -> Request; 3] = [Sent::point, Sent::log, Sent::span];
+
+/// Path and body.
+type Request = (&'static str, String);
 
 /// Of the rounds before, so many are looked at again after each kill, and all at the end.
 const ROUNDS_LOOKED_AT: u64 = 3;
@@ -46,7 +49,7 @@ struct Sent {
 
 impl Sent {
     /// A gauge point of series `writer` with value `n`.
-    fn point(&self) -> (&'static str, String) {
+    fn point(&self) -> Request {
         let Sent { writer, n, time_ms, .. } = self;
         let body = format!(
             r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"crash"}}}}]}},"scopeMetrics":[{{"metrics":[{{"name":"acked","gauge":{{"dataPoints":[{{"timeUnixNano":"{time_ms}000000","asInt":"{n}","attributes":[{{"key":"writer","value":{{"stringValue":"{writer}"}}}}]}}]}}}}]}}]}}]}}"#
@@ -55,7 +58,7 @@ impl Sent {
     }
 
     /// A log record that says who wrote it and its number.
-    fn log(&self) -> (&'static str, String) {
+    fn log(&self) -> Request {
         let Sent { writer, n, time_ms, .. } = self;
         let body = format!(
             r#"{{"resourceLogs":[{{"resource":{{}},"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{time_ms}000000","body":{{"stringValue":"{writer} {n}"}}}}]}}]}}]}}"#
@@ -64,7 +67,7 @@ impl Sent {
     }
 
     /// A span called likewise; those of a round are one trace.
-    fn span(&self) -> (&'static str, String) {
+    fn span(&self) -> Request {
         let Sent { round, writer, n, time_ms } = self;
         let (trace, span) = (trace_of(*round), n + 1);
         let body = format!(
@@ -79,7 +82,7 @@ fn trace_of(round: u64) -> String {
 }
 
 /// True if it was acknowledged.
-fn send(port: u16, (path, body): (&str, String)) -> bool {
+fn send(port: u16, (path, body): Request) -> bool {
     let headers = [("Content-Type", "application/json")];
     post(port, path, &headers, body.as_bytes()).is_some_and(|a| a.status == 200)
 }
