@@ -256,7 +256,26 @@ fn exchange(port: u16, request: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, head: head.to_owned(), body: body.to_owned() })
+    let mut answer = Answer { status, head: head.to_owned(), body: body.to_owned() };
+    // A large answer, which comes as it is made.
+    if answer.header("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        answer.body = unchunked(&answer.body)?;
+    }
+    Some(answer)
+}
+
+/// The chunks of a body put together; all of ours are ASCII.
+fn unchunked(mut body: &str) -> Option<String> {
+    let mut whole = String::new();
+    loop {
+        let (size, rest) = body.split_once("\r\n")?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        if size == 0 {
+            return Some(whole);
+        }
+        whole.push_str(rest.get(..size)?);
+        body = rest.get(size..)?.strip_prefix("\r\n")?;
+    }
 }
 
 /// Percent-encodes everything but letters and digits.
