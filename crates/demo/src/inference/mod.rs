@@ -6,10 +6,12 @@
 //!   -> {"prediction": 4.0, "model_name": "simple-linear-demo", "latency_ms": 100, "trace_id": ".."}
 //! GET  /health -> {"status": "ok", "env": "local", "tracing_enabled": true}
 //! ```
+//! KServe v2 by REST and gRPC on the same port: [`kserve`].
 //! The model adds the features up and takes `DEFAULT_LATENCY_MS`. Wrong input is 422 with the place
 //! of each mistake; more than the queue holds is 429 with Retry-After ([`batching`]).
 
 mod batching;
+mod kserve;
 mod lab;
 mod predict;
 #[cfg(test)]
@@ -106,6 +108,7 @@ pub async fn run(
     let routes = Router::new()
         .route("/health", get(predict::health))
         .route("/predict", post(predict::predict))
+        .merge(kserve::routes())
         .layer(from_fn_with_state(service.clone(), lab::watch))
         .with_state(service);
     ready(listener.local_addr()?);

@@ -74,6 +74,74 @@ async fn predictions_are_answered_as_the_document_has_it_and_seen_at_the_far_end
     );
 }
 
+#[tokio::test]
+async fn the_collectors_own_client_and_rest_get_the_models_answers() {
+    use models::kserve::{Client, ClientConfig, DoubleEncoding};
+    let service = service(0, 32).await;
+    let infer = |model: &str, body: &str| {
+        let path = format!("/v2/models/{model}/infer");
+        let body = body.to_owned();
+        let service = &service;
+        async move { service.ask("POST", &path, Some(&body)).await }
+    };
+    let scaled = r#"{"id": "7", "inputs": [{"name": "x", "shape": [2], "datatype": "FP64", "data": [1.5, 2]}], "parameters": {"scale_factor": 2.0}}"#;
+    assert_eq!(
+        infer("simple-scaler", scaled).await.text,
+        r#"{"model_name":"simple-scaler","model_version":"1","id":"7","outputs":[{"name":"scaled_result","shape":[2],"datatype":"FP64","data":[3.0,4.0]}]}"#
+    );
+    let sum = r#"{"inputs": [{"name": "a", "shape": [1], "datatype": "FP64", "data": [30]}, {"name": "b", "shape": [1], "datatype": "INT64", "data": [12]}]}"#;
+    assert_eq!(infer("simple-sum", sum).await.json()["outputs"][0]["data"], json!([42.0]));
+    let rows = r#"{"inputs": [{"name": "features", "shape": [2, 3], "datatype": "FP64", "data": [[0.5, 1.5, 2], [1, 1, 1]]}]}"#;
+    assert_eq!(
+        infer("simple-linear-demo", rows).await.json()["outputs"][0]["data"],
+        json!([4.0, 3.0])
+    );
+    for (model, body, status, told) in [
+        ("nothing", sum, 404, "no such model"),
+        ("simple-sum", "{", 400, "not an inference request"),
+        ("simple-sum", r#"{"inputs": []}"#, 400, "no inputs"),
+        (
+            "simple-sum",
+            r#"{"inputs": [{"name": "a", "shape": [3], "datatype": "FP64", "data": [1]}]}"#,
+            400,
+            "do not fill",
+        ),
+        (
+            "simple-sum",
+            r#"{"inputs": [{"name": "a", "shape": [1], "datatype": "BYTES", "data": ["x"]}]}"#,
+            400,
+            "must be numbers",
+        ),
+        ("simple-sum/versions/9", sum, 404, "version 1 only"),
+    ] {
+        let answer = infer(model, body).await;
+        assert_eq!(answer.status.as_u16(), status, "{model} {body}: {}", answer.text);
+        assert!(answer.json()["error"].as_str().expect("text").contains(told), "{}", answer.text);
+    }
+    assert_eq!(service.ask("GET", "/v2/health/ready", None).await.status, 200);
+    let described = service.ask("GET", "/v2/models/simple-sum/versions/1", None).await.json();
+    assert_eq!(
+        (&described["inputs"][1]["name"], &described["versions"]),
+        (&json!("b"), &json!(["1"]))
+    );
+
+    let config = ClientConfig {
+        endpoint: service.address.to_string(),
+        headers: Default::default(),
+        max_receive_message_size: None,
+        keepalive: None,
+        doubles: DoubleEncoding::default(),
+    };
+    let client = Client::new(&config).expect("a client");
+    let patience = Duration::from_secs(10);
+    assert!(client.server_ready(patience).await.expect("reached"));
+    assert!(client.model_ready("simple-scale", "", patience).await.expect("known"));
+    assert!(client.model_ready("nothing", "", patience).await.is_err());
+    let metadata = client.model_metadata("simple-sum", "", patience).await.expect("described");
+    assert!(format!("{metadata:?}").contains("sum_result"));
+    service.stop().await;
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
