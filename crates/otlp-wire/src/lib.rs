@@ -32,6 +32,7 @@ pub use payload::{ODD_MESSAGES_MAX, Payload, Signal};
 pub use regroup::{Head, Regrouped, SpanSet};
 pub use value::{AnyValue, Attr, Attrs, Resource, Scope, Values};
 pub use view::*;
+pub use wire::{put_varint, varint_len};
 
 /// A 16 byte trace id.
 pub type TraceId = [u8; 16];

@@ -8,7 +8,7 @@
 //! width and patched, so their bytes move only when the guess was wrong.
 //! Source: jaeger-idl, proto/api_v2/model.proto and collector.proto.
 
-use otlp_wire::{EventView, ResourceView, Scope, SpanView};
+use otlp_wire::{EventView, ResourceView, Scope, SpanView, put_varint, varint_len};
 
 use super::translate::{self, Reference, Tags, Value};
 
@@ -161,18 +161,6 @@ fn varint_field(out: &mut Vec<u8>, number: u32, value: u64) {
 fn put_tag(out: &mut Vec<u8>, number: u32, wire: u8) {
     // All numbers here are below 16.
     out.push((number as u8) << 3 | wire);
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn varint_len(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// A message whose length is not known yet.

@@ -11,6 +11,8 @@
 
 use bytes::Bytes;
 
+use super::wire::varint_bytes;
+
 /// Furthest back that a copy begins: what two bytes hold, as in compressors' own output.
 pub(super) const OFFSET_MAX: u64 = (1 << 16) - 1;
 
@@ -118,12 +120,12 @@ impl Block {
         // Snappy fails on inputs beyond 4 GiB only, which a payload cannot fill.
         let length = packer.compress(plain, &mut self.elements[begin..]).unwrap_or_default();
         self.elements.truncate(begin + length);
-        self.elements.drain(begin..begin + preamble(plain.len()).1);
+        self.elements.drain(begin..begin + varint_bytes(plain.len() as u64).1);
     }
 
     /// The body whole; the next one begins.
     pub fn finish(&mut self) -> Bytes {
-        let (preamble, width) = preamble(self.len());
+        let (preamble, width) = varint_bytes(self.len() as u64);
         let mut body = Vec::with_capacity(width + self.elements.len());
         body.extend_from_slice(&preamble[..width]);
         body.extend_from_slice(&self.elements);
@@ -133,18 +135,6 @@ impl Block {
         self.end = self.begin;
         body.into()
     }
-}
-
-/// The length of a body as its first bytes, and how many they are.
-fn preamble(length: usize) -> ([u8; 10], usize) {
-    let (mut bytes, mut at, mut rest) = ([0; 10], 0, length);
-    while rest >= 0x80 {
-        bytes[at] = rest as u8 | 0x80;
-        rest >>= 7;
-        at += 1;
-    }
-    bytes[at] = rest as u8;
-    (bytes, at + 1)
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ use otlp_wire::ExemplarView;
 use super::body::{Bodies, Open, Place};
 use super::labels::{Labels, List};
 use super::metadata::Metadata;
-use super::wire::{self, exemplar_labels, put_bytes, put_double, put_label, put_uint};
+use super::wire::{
+    self, exemplar_labels, put_bytes, put_double, put_label, put_uint, varint_bytes,
+};
 
 /// Field number of a series in a request.
 pub(super) const FIELD: u8 = 1;
@@ -64,15 +66,10 @@ const HEAD_MAX: usize = 11;
 /// Tag and length of a series, and how many bytes they are.
 #[inline]
 fn head(length: usize) -> ([u8; HEAD_MAX], usize) {
-    let (mut bytes, mut at, mut rest) = ([0; HEAD_MAX], 1, length);
-    bytes[0] = FIELD << 3 | 2;
-    while rest >= 0x80 {
-        bytes[at] = rest as u8 | 0x80;
-        rest >>= 7;
-        at += 1;
-    }
-    bytes[at] = rest as u8;
-    (bytes, at + 1)
+    let (length, width) = varint_bytes(length as u64);
+    let mut bytes = [FIELD << 3 | 2; HEAD_MAX];
+    bytes[1..].copy_from_slice(&length);
+    (bytes, 1 + width)
 }
 
 /// A sample with its time filled in: all samples of a point have the same.

@@ -7,6 +7,7 @@
 
 use otlp_series::NativeHistogram;
 pub(super) use otlp_series::exemplar_labels;
+pub(super) use otlp_wire::put_varint;
 
 /// Empty buckets between two full ones that are written out instead of beginning a new span.
 const GAP_MAX: i32 = 2;
@@ -118,15 +119,6 @@ pub(super) fn put_uint(out: &mut Vec<u8>, field: u32, value: u64) {
     put_varint(out, value);
 }
 
-#[inline]
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 /// The top-level fields of a message of ours: number and whole bytes, tag included.
 pub(super) fn top_level(mut message: &[u8]) -> Vec<(u32, &[u8])> {
     let mut found = Vec::new();
@@ -144,6 +136,19 @@ fn field_at(message: &[u8]) -> Option<(u32, usize)> {
     let (length, begin) = varint(message, after_tag)?;
     let end = begin.checked_add(usize::try_from(length).ok()?)?;
     (tag & 7 == 2 && end <= message.len()).then_some(((tag >> 3) as u32, end))
+}
+
+/// A varint as bytes, and how many they are.
+#[inline]
+pub(super) fn varint_bytes(mut value: u64) -> ([u8; 10], usize) {
+    let (mut bytes, mut at) = ([0; 10], 0);
+    while value >= 0x80 {
+        bytes[at] = value as u8 | 0x80;
+        value >>= 7;
+        at += 1;
+    }
+    bytes[at] = value as u8;
+    (bytes, at + 1)
 }
 
 /// A varint at `at`, and where it ends.

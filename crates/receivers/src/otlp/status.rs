@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use basics::{Error, Kind};
 use bytes::Bytes;
-use otlp_wire::Signal;
+use otlp_wire::{Signal, put_varint};
 use pipeline::Delivered;
 
 use super::door::Refusal;
@@ -159,24 +159,16 @@ fn retry_info(after: Duration) -> Vec<u8> {
     any
 }
 
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 fn field_varint(out: &mut Vec<u8>, field: u8, value: u64) {
     if value != 0 {
         out.push(field << 3);
-        varint(out, value);
+        put_varint(out, value);
     }
 }
 
 fn field_bytes(out: &mut Vec<u8>, field: u8, value: &[u8]) {
     out.push(field << 3 | 2);
-    varint(out, value.len() as u64);
+    put_varint(out, value.len() as u64);
     out.extend_from_slice(value);
 }
 

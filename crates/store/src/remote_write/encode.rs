@@ -3,6 +3,7 @@
 
 use basics::labels::Labels;
 use otlp_series::NativeHistogram;
+use otlp_wire::put_varint;
 
 use super::read::put_label;
 
@@ -80,14 +81,6 @@ impl Encoder {
 
 fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 fn put_uint(out: &mut Vec<u8>, field: u32, value: u64) {

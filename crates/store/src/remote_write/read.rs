@@ -16,6 +16,7 @@
 use std::ops::Range;
 
 use otlp_series::{MetricKind, NativeHistogram};
+use otlp_wire::{put_varint, varint_len};
 
 use super::wire::{Fields, Malformed, Value, repeated};
 use super::{Problem, histogram};
@@ -322,7 +323,8 @@ fn text(symbols: &[&[u8]], at: u64) -> Result<String, Malformed> {
 
 /// Appends a label as 1.0 encodes it.
 pub(crate) fn put_label(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    let length = 2 + varint_size(name.len()) + name.len() + varint_size(value.len()) + value.len();
+    let size = |text: &[u8]| varint_len(text.len() as u64) + text.len();
+    let length = 2 + size(name) + size(value);
     out.push(0x0a);
     put_varint(out, length as u64);
     for (tag, text) in [(0x0a, name), (0x12, value)] {
@@ -330,24 +332,6 @@ pub(crate) fn put_label(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         put_varint(out, text.len() as u64);
         out.extend_from_slice(text);
     }
-}
-
-fn varint_size(value: usize) -> usize {
-    match value {
-        0..0x80 => 1,
-        0x80..0x4000 => 2,
-        0x4000..0x20_0000 => 3,
-        0x20_0000..0x1000_0000 => 4,
-        _ => 5,
-    }
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 fn told_v2(message: &[u8], symbols: &[&[u8]], key: &[u8]) -> Result<Option<Told>, Malformed> {

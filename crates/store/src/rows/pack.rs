@@ -5,35 +5,27 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use otlp_wire::put_varint;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::remote_write::wire::{Fields, Value};
 
-/// Appends a varint.
-pub(crate) fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 /// Appends a protobuf field of bytes.
 pub(crate) fn field(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
-    varint(out, u64::from(number) << 3 | 2);
-    varint(out, bytes.len() as u64);
+    put_varint(out, u64::from(number) << 3 | 2);
+    put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// Appends a protobuf integer.
 pub(crate) fn field_int(out: &mut Vec<u8>, number: u32, value: u64) {
-    varint(out, u64::from(number) << 3);
-    varint(out, value);
+    put_varint(out, u64::from(number) << 3);
+    put_varint(out, value);
 }
 
 /// Appends eight bytes as a protobuf field.
 pub(crate) fn field_fixed(out: &mut Vec<u8>, number: u32, value: u64) {
-    varint(out, u64::from(number) << 3 | 1);
+    put_varint(out, u64::from(number) << 3 | 1);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
@@ -63,7 +55,7 @@ pub(crate) struct Packer(Vec<u8>);
 
 impl Packer {
     pub(crate) fn number(&mut self, value: u64) {
-        varint(&mut self.0, value);
+        put_varint(&mut self.0, value);
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
