@@ -17,15 +17,14 @@ use models::kserve::proto::{
     InferTensor, ModelInferRequest, ModelInferResponse, ModelMetadataResponse, ModelRequest,
     ParameterChoice, ReadyResponse, SERVICE, ServerReadyRequest, TensorContents, TensorMetadata,
 };
-use prost::Message;
+use models::kserve::unary;
 use tokio::sync::oneshot;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
-use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
-use tonic_prost::ProstCodec;
 
 /// Whose habits the server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -375,34 +374,4 @@ impl Service<http::Request<Body>> for KserveService {
             })
         })
     }
-}
-
-/// Serves one call with `answer`.
-async fn unary<Q, A, F>(
-    request: http::Request<Body>,
-    answer: impl FnOnce(Q) -> F + Send + Sync + 'static,
-) -> http::Response<Body>
-where
-    Q: Message + Default + Send + Sync + 'static,
-    A: Message + Default + Send + Sync + 'static,
-    F: Future<Output = Result<A, Status>> + Send + 'static,
-{
-    struct Handler<H>(Option<H>);
-
-    impl<Q, A, F, H> UnaryService<Q> for Handler<H>
-    where
-        F: Future<Output = Result<A, Status>> + Send + 'static,
-        H: FnOnce(Q) -> F,
-    {
-        type Response = A;
-        type Future = BoxFuture<Result<Response<A>, Status>>;
-
-        fn call(&mut self, request: Request<Q>) -> Self::Future {
-            let handler = self.0.take().expect("a unary method is called once");
-            let answer = handler(request.into_inner());
-            Box::pin(async move { answer.await.map(Response::new) })
-        }
-    }
-
-    Grpc::new(ProstCodec::<A, Q>::default()).unary(Handler(Some(answer)), request).await
 }

@@ -16,10 +16,12 @@
 
 mod client;
 pub mod proto;
+mod serve;
 mod tensor;
 
 pub use client::{Client, ClientConfig, DoubleEncoding, Keepalive, ModelCall};
-pub use tensor::{ModelMetadata, TensorType, VALUES_MAX, ValueType};
+pub use serve::unary;
+pub use tensor::{ModelMetadata, TensorType, VALUES_MAX, ValueType, elements};
 
 #[cfg(test)]
 mod tests;

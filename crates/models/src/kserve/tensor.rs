@@ -337,6 +337,16 @@ fn wrong(tensor: &InferTensor, what: String) -> Error {
     Error::rejected(format!("output tensor {:?} {what}", tensor.name))
 }
 
+/// The elements of a tensor as numbers, raw or typed; none for BYTES, strangers, and raw bytes that
+/// do not divide into elements.
+pub fn elements(tensor: &InferTensor, raw: Option<&[u8]>) -> Option<Vec<f64>> {
+    let value_type = ValueType::from_name(&tensor.datatype)?;
+    match raw {
+        Some(raw) => from_raw(value_type, raw),
+        None => Some(from_contents(value_type, tensor.contents.as_ref())),
+    }
+}
+
 fn from_contents(value_type: ValueType, contents: Option<&TensorContents>) -> Vec<f64> {
     let Some(contents) = contents else { return vec![] };
     match value_type {

@@ -2,7 +2,7 @@
 //! The protocol over gRPC: `inference.GRPCInferenceService`.
 
 use std::collections::HashMap;
-use std::pin::Pin;
+use std::future::ready;
 
 use axum::body::Body;
 use axum::extract::{Path, Request};
@@ -12,12 +12,11 @@ use models::kserve::proto::{
     ModelRequest, ParameterChoice, ReadyResponse, ServerReadyRequest, TensorContents,
     TensorMetadata,
 };
-use prost::Message;
+use models::kserve::{elements, unary};
+use models::{Param, Params};
 use tonic::Status;
-use tonic::server::{Grpc, UnaryService};
-use tonic_prost::ProstCodec;
 
-use super::{Parameters, Refused, Tensor};
+use super::{Refused, Tensor};
 use crate::inference::MODEL;
 
 impl From<Refused> for Status {
@@ -31,21 +30,23 @@ impl From<Refused> for Status {
 
 /// One call.
 pub(super) async fn call(Path(method): Path<String>, request: Request) -> Response {
-    match method.as_str() {
+    let request = request.map(tonic::body::Body::new);
+    let answered = match method.as_str() {
         "ServerLive" | "ServerReady" => {
-            unary(request, |_: ServerReadyRequest| Ok(ReadyResponse { ready: true })).await
+            let answer = |_: ServerReadyRequest| ready(Ok(ReadyResponse { ready: true }));
+            unary(request, answer).await
         }
-        "ModelReady" => {
-            let ready = |asked: ModelRequest| {
-                super::model(&asked.name)?;
-                Ok(ReadyResponse { ready: true })
-            };
-            unary(request, ready).await
-        }
-        "ModelMetadata" => unary(request, metadata).await,
-        "ModelInfer" => unary(request, infer).await,
+        "ModelReady" => unary(request, |asked| ready(is_ready(asked))).await,
+        "ModelMetadata" => unary(request, |asked| ready(metadata(asked))).await,
+        "ModelInfer" => unary(request, |asked| ready(infer(asked))).await,
         _ => Status::unimplemented(method).into_http(),
-    }
+    };
+    answered.map(Body::new)
+}
+
+fn is_ready(asked: ModelRequest) -> Result<ReadyResponse, Status> {
+    super::model(&asked.name)?;
+    Ok(ReadyResponse { ready: true })
 }
 
 fn metadata(asked: ModelRequest) -> Result<ModelMetadataResponse, Status> {
@@ -65,7 +66,7 @@ fn metadata(asked: ModelRequest) -> Result<ModelMetadataResponse, Status> {
 }
 
 fn infer(asked: ModelInferRequest) -> Result<ModelInferResponse, Status> {
-    let mut parameters = numbers(&asked.parameters);
+    let mut parameters = params(asked.parameters);
     let raw = &asked.raw_input_contents;
     if !raw.is_empty() && raw.len() != asked.inputs.len() {
         let (raw, inputs) = (raw.len(), asked.inputs.len());
@@ -73,20 +74,16 @@ fn infer(asked: ModelInferRequest) -> Result<ModelInferResponse, Status> {
     }
     let mut inputs = Vec::with_capacity(asked.inputs.len());
     for (index, input) in asked.inputs.into_iter().enumerate() {
-        parameters.extend(numbers(&input.parameters));
-        let values = match raw.get(index) {
-            Some(raw) => from_raw(&input.datatype, raw),
-            None => Some(typed(&input)),
-        };
+        let values = elements(&input, raw.get(index).map(Vec::as_slice));
         let Some(values) = values else {
             let (name, kind) = (input.name, input.datatype);
-            return Err(Status::invalid_argument(format!(
-                "input {name:?}: raw {kind} is not taken"
-            )));
+            let what = format!("input {name:?}: {kind} is no number, or bytes are missing");
+            return Err(Status::invalid_argument(what));
         };
+        parameters.0.extend(params(input.parameters).0);
         inputs.push(Tensor { name: input.name, shape: input.shape, values });
     }
-    let Tensor { name, shape, values } = super::infer(&asked.model_name, &inputs, &parameters)?;
+    let Tensor { name, shape, values } = super::infer(&asked.model_name, inputs, parameters)?;
     let contents = TensorContents { fp64s: values, ..TensorContents::default() };
     Ok(ModelInferResponse {
         model_name: asked.model_name,
@@ -103,76 +100,16 @@ fn infer(asked: ModelInferRequest) -> Result<ModelInferResponse, Status> {
     })
 }
 
-fn numbers(given: &HashMap<String, InferParameter>) -> Parameters {
-    let number = |parameter: &InferParameter| match parameter.choice.as_ref()? {
-        ParameterChoice::Double(value) => Some(*value),
-        ParameterChoice::Int64(value) => Some(*value as f64),
-        ParameterChoice::Uint64(value) => Some(*value as f64),
-        ParameterChoice::String(text) => text.parse().ok(),
-        ParameterChoice::Bool(_) => None,
+fn params(given: HashMap<String, InferParameter>) -> Params {
+    let param = |(name, parameter): (String, InferParameter)| {
+        let param = match parameter.choice? {
+            ParameterChoice::Double(value) => Param::Double(value),
+            ParameterChoice::Int64(value) => Param::Int(value),
+            ParameterChoice::Uint64(value) => Param::Double(value as f64),
+            ParameterChoice::String(text) => Param::Text(text),
+            ParameterChoice::Bool(is) => Param::Bool(is),
+        };
+        Some((name, param))
     };
-    given.iter().filter_map(|(name, value)| Some((name.clone(), number(value)?))).collect()
-}
-
-/// The numbers of a tensor with typed contents: one of its lists is filled.
-fn typed(tensor: &InferTensor) -> Vec<f64> {
-    let Some(contents) = &tensor.contents else { return Vec::new() };
-    let mut values = contents.fp64s.clone();
-    values.extend(contents.fp32s.iter().map(|value| f64::from(*value)));
-    values.extend(contents.int64s.iter().map(|value| *value as f64));
-    values.extend(contents.uint64s.iter().map(|value| *value as f64));
-    values.extend(contents.ints.iter().map(|value| f64::from(*value)));
-    values.extend(contents.uints.iter().map(|value| f64::from(*value)));
-    values.extend(contents.bools.iter().map(|value| f64::from(u8::from(*value))));
-    values
-}
-
-/// Little-endian elements, of the types that clients send raw.
-fn from_raw(datatype: &str, raw: &[u8]) -> Option<Vec<f64>> {
-    fn each<const N: usize>(raw: &[u8], read: impl Fn([u8; N]) -> f64) -> Option<Vec<f64>> {
-        let (elements, rest) = raw.as_chunks::<N>();
-        rest.is_empty().then(|| elements.iter().map(|element| read(*element)).collect())
-    }
-    match datatype {
-        "FP64" => each(raw, f64::from_le_bytes),
-        "FP32" => each(raw, |bytes| f64::from(f32::from_le_bytes(bytes))),
-        "INT64" => each(raw, |bytes| i64::from_le_bytes(bytes) as f64),
-        "INT32" => each(raw, |bytes| f64::from(i32::from_le_bytes(bytes))),
-        _ => None,
-    }
-}
-
-/// Serves one call with `answer`.
-async fn unary<Q, A>(
-    request: Request,
-    answer: impl FnOnce(Q) -> Result<A, Status> + Send + Sync + 'static,
-) -> Response
-where
-    Q: Message + Default + Send + Sync + 'static,
-    A: Message + Default + Send + Sync + 'static,
-{
-    struct Handler<H>(Option<H>);
-
-    impl<Q, A, H> UnaryService<Q> for Handler<H>
-    where
-        A: Send + 'static,
-        H: FnOnce(Q) -> Result<A, Status>,
-    {
-        type Response = A;
-        type Future =
-            Pin<Box<dyn Future<Output = Result<tonic::Response<A>, Status>> + Send + 'static>>;
-
-        fn call(&mut self, request: tonic::Request<Q>) -> Self::Future {
-            let answer = match self.0.take() {
-                Some(handler) => handler(request.into_inner()).map(tonic::Response::new),
-                None => Err(Status::internal("a unary method is called once")),
-            };
-            Box::pin(std::future::ready(answer))
-        }
-    }
-
-    let request = request.map(tonic::body::Body::new);
-    let codec = ProstCodec::<A, Q>::default();
-    let answered = Grpc::new(codec).unary(Handler(Some(answer)), request).await;
-    answered.map(Body::new)
+    Params(given.into_iter().filter_map(param).collect())
 }

@@ -2,26 +2,22 @@
 //! The KServe v2 protocol (Open Inference Protocol), by REST and by gRPC, on the service's own port:
 //! a collector's `metricsinference` can ask it, and the whole first document runs without Python.
 //!
-//! Models: `simple-scaler` (also `simple-scale`) multiplies by the parameter `scale_factor`,
-//! `simple-sum` adds its inputs up element by element, and the service's own adds up each row.
-//! Bound: [`VALUES_MAX`] values of a request.
+//! Models: `simple-scaler` (also `simple-scale`) and `simple-sum` are those that the collector has in
+//! itself; the service's own adds up each row. Bound: [`VALUES_MAX`] values of a request.
 
 mod grpc;
 mod rest;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
+use models::{Outputs, Params, Rows, builtin};
 
 use super::{MODEL, Service};
 
 /// Most values of all inputs: 8 MiB of doubles.
 const VALUES_MAX: usize = 1 << 20;
-
-/// Names of the models.
-const MODELS: [&str; 4] = ["simple-scaler", "simple-scale", "simple-sum", MODEL.0];
 
 /// Numbers with their axes.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,42 +36,59 @@ enum Refused {
     Invalid(String),
 }
 
-/// Parameters that are numbers.
-type Parameters = BTreeMap<String, f64>;
-
-/// A model's inputs and output: names and shapes.
+/// A model as it describes itself.
 struct Description {
     name: &'static str,
+    /// Names and shapes.
     inputs: &'static [(&'static str, &'static [i64])],
     output: &'static str,
+    /// Parameters it reads; any other is passed over.
+    parameters: &'static [&'static str],
 }
 
+const SCALER: Description = Description {
+    name: "simple-scaler",
+    inputs: &[("input_tensor", &[-1])],
+    output: "scaled_result",
+    parameters: &["scale_factor"],
+};
+
+const MODELS: [Description; 4] = [
+    SCALER,
+    Description { name: "simple-scale", ..SCALER },
+    Description {
+        name: "simple-sum",
+        inputs: &[("a", &[-1]), ("b", &[-1])],
+        output: "sum_result",
+        parameters: &[],
+    },
+    Description {
+        name: MODEL.0,
+        inputs: &[("features", &[-1, -1])],
+        output: "prediction",
+        parameters: &[],
+    },
+];
+
 /// The model of that name.
-fn model(name: &str) -> Result<Description, Refused> {
-    let name = MODELS.into_iter().find(|known| *known == name);
-    let Some(name) = name else {
-        return Err(Refused::Unknown(format!("there is no such model; there are {MODELS:?}")));
-    };
-    Ok(match name {
-        "simple-sum" => {
-            Description { name, inputs: &[("a", &[-1]), ("b", &[-1])], output: "sum_result" }
-        }
-        "simple-scaler" | "simple-scale" => {
-            Description { name, inputs: &[("input_tensor", &[-1])], output: "scaled_result" }
-        }
-        _ => Description { name, inputs: &[("features", &[-1, -1])], output: "prediction" },
+fn model(name: &str) -> Result<&'static Description, Refused> {
+    MODELS.iter().find(|model| model.name == name).ok_or_else(|| {
+        let names = MODELS.map(|model| model.name);
+        Refused::Unknown(format!("there is no such model; there are {names:?}"))
     })
 }
 
 /// What a model makes of inputs.
-fn infer(name: &str, inputs: &[Tensor], parameters: &Parameters) -> Result<Tensor, Refused> {
+fn infer(name: &str, inputs: Vec<Tensor>, parameters: Params) -> Result<Tensor, Refused> {
     let model = model(name)?;
     let invalid = |what: String| Err(Refused::Invalid(what));
-    let Some(first) = inputs.first() else { return invalid("no inputs".to_owned()) };
+    if inputs.is_empty() {
+        return invalid("no inputs".to_owned());
+    }
     if inputs.iter().map(|input| input.values.len()).sum::<usize>() > VALUES_MAX {
         return invalid(format!("more than {VALUES_MAX} values"));
     }
-    for input in inputs {
+    for input in &inputs {
         let product = input.shape.iter().try_fold(1i64, |all, axis| all.checked_mul(*axis));
         if product != Some(input.values.len() as i64) {
             let (name, shape, count) = (&input.name, &input.shape, input.values.len());
@@ -84,26 +97,42 @@ fn infer(name: &str, inputs: &[Tensor], parameters: &Parameters) -> Result<Tenso
             ));
         }
     }
-    let values = match model.name {
-        "simple-sum" => {
-            if let Some(other) = inputs.iter().find(|i| i.values.len() != first.values.len()) {
-                let (a, b) = (&first.name, &other.name);
-                return invalid(format!("inputs {a:?} and {b:?} have different lengths"));
-            }
-            let at = |index| inputs.iter().map(|input| input.values[index]).sum();
-            (0..first.values.len()).map(at).collect()
-        }
-        "simple-scaler" | "simple-scale" => {
-            let factor = parameters.get("scale_factor").copied().unwrap_or(1.0);
-            first.values.iter().map(|value| value * factor).collect()
-        }
-        _ => {
-            let width = *first.shape.last().unwrap_or(&1) as usize;
-            // A row of no columns has no sum.
-            first.values.chunks(width.max(1)).map(|row| row.iter().sum()).collect::<Vec<f64>>()
-        }
+    let values = match model.name == MODEL.0 {
+        true => rows(&inputs[0]),
+        false => embedded(model, inputs, parameters)?,
     };
     Ok(Tensor { name: model.output.to_owned(), shape: vec![values.len() as i64], values })
+}
+
+/// The sum of each row.
+fn rows(input: &Tensor) -> Vec<f64> {
+    let width = *input.shape.last().unwrap_or(&1) as usize;
+    // A row of no columns has no sum.
+    input.values.chunks(width.max(1)).map(|row| row.iter().sum()).collect()
+}
+
+/// The answer of a model that the collector has in itself, an input a column.
+fn embedded(
+    model: &Description,
+    inputs: Vec<Tensor>,
+    mut parameters: Params,
+) -> Result<Vec<f64>, Refused> {
+    let rows = inputs[0].values.len();
+    if let Some(other) = inputs.iter().find(|input| input.values.len() != rows) {
+        let (a, b) = (&inputs[0].name, &other.name);
+        return Err(Refused::Invalid(format!("inputs {a:?} and {b:?} have different lengths")));
+    }
+    parameters.0.retain(|name, _| model.parameters.contains(&name.as_str()));
+    let made = builtin::create(model.name, inputs.len(), &parameters);
+    let mut made = made.map_err(|error| Refused::Invalid(error.to_string()))?;
+    let asked = Rows {
+        inputs: inputs.into_iter().map(|input| input.values).collect(),
+        times: vec![0; rows],
+        slots: (0..rows as u32).collect(),
+    };
+    let mut answer = Outputs::default();
+    made.infer(&asked, &mut answer);
+    Ok(answer.columns.into_iter().next().map(|column| column.values).unwrap_or_default())
 }
 
 /// The protocol's paths.

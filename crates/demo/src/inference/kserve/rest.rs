@@ -5,10 +5,11 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::Path;
 use http::StatusCode;
+use models::{Param, Params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Parameters, Refused, Tensor, VALUES_MAX};
+use super::{Refused, Tensor, VALUES_MAX};
 use crate::inference::MODEL;
 use crate::serving::Refusal;
 
@@ -93,10 +94,10 @@ pub(super) async fn infer(
 ) -> Result<Json<Answered>, Refusal> {
     let asked: Asked = serde_json::from_slice(&body)
         .map_err(|error| Refused::Invalid(format!("not an inference request: {error}")))?;
-    let mut parameters = numbers(&asked.parameters);
+    let mut parameters = params(asked.parameters);
     let mut inputs = Vec::with_capacity(asked.inputs.len());
     for input in asked.inputs {
-        parameters.extend(numbers(&input.parameters));
+        parameters.0.extend(params(input.parameters).0);
         let mut values = Vec::new();
         if !flatten(&input.data, &mut values) {
             let (name, kind) = (input.name, input.datatype);
@@ -107,7 +108,7 @@ pub(super) async fn infer(
         }
         inputs.push(Tensor { name: input.name, shape: input.shape, values });
     }
-    let Tensor { name: output, shape, values } = super::infer(&name, &inputs, &parameters)?;
+    let Tensor { name: output, shape, values } = super::infer(&name, inputs, parameters)?;
     Ok(Json(Answered {
         model_name: name,
         model_version: MODEL.1,
@@ -139,10 +140,19 @@ fn of_version(Path((name, version)): Path<(String, String)>) -> Result<Path<Stri
     }
 }
 
-/// Numbers, also when they are written as text.
-fn numbers(given: &serde_json::Map<String, Value>) -> Parameters {
-    let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
-    given.iter().filter_map(|(name, value)| Some((name.clone(), number(value)?))).collect()
+/// Numbers, texts and truths; nothing else is a parameter.
+fn params(given: serde_json::Map<String, Value>) -> Params {
+    let param = |(name, value): (String, Value)| {
+        let param = match value {
+            Value::Bool(is) => Param::Bool(is),
+            Value::String(text) => Param::Text(text),
+            value => {
+                value.as_i64().map(Param::Int).or_else(|| value.as_f64().map(Param::Double))?
+            }
+        };
+        Some((name, param))
+    };
+    Params(given.into_iter().filter_map(param).collect())
 }
 
 /// The numbers of nested lists in order; false when there is something else.
