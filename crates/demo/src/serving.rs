@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -101,6 +101,11 @@ struct Watched {
     prefix: &'static str,
     telemetry: Arc<Telemetry>,
     instruments: Instruments,
+}
+
+/// Listens on `address`.
+pub(crate) async fn listen(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| anyhow!("cannot listen on {address}: {error}"))
 }
 
 /// Serves `routes` on `listener` until `stop` resolves and what is being served has ended. Names of

@@ -7,6 +7,7 @@
 //! SDK's queues hold: 2,048 spans and log records; the rest is dropped and counted by it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -106,9 +107,10 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// All but those switched off by `OTEL_SDK_DISABLED` and `OTEL_<SIGNAL>_EXPORTER=none`.
-    pub fn of(variable: impl Fn(&str) -> Option<String>) -> Signals {
-        let on = variable("OTEL_SDK_DISABLED").is_none_or(|value| value != "true");
-        let sent = |name: &str| on && variable(name).is_none_or(|value| value != "none");
+    pub fn given() -> Signals {
+        let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|given| given == value);
+        let on = !is("OTEL_SDK_DISABLED", "true");
+        let sent = |name: &str| on && !is(name, "none");
         Signals {
             traces: sent("OTEL_TRACES_EXPORTER"),
             metrics: sent("OTEL_METRICS_EXPORTER"),
@@ -138,7 +140,7 @@ impl Telemetry {
         attributes: Vec<KeyValue>,
         target: &Target,
         signals: Signals,
-    ) -> Result<Telemetry> {
+    ) -> Result<Arc<Telemetry>> {
         let resource = resource(name, attributes);
         let mut traces = SdkTracerProvider::builder().with_resource(resource.clone());
         if signals.traces {
@@ -164,7 +166,7 @@ impl Telemetry {
         tracing::info!("OpenTelemetry initialized");
         tracing::info!("Exporting to: {}", target.shown());
         tracing::info!("Tracing enabled: {}", signals.traces);
-        Ok(Telemetry {
+        Ok(Arc::new(Telemetry {
             tracer: traces.tracer(name),
             meter: metrics.meter(name),
             signals,
@@ -172,7 +174,7 @@ impl Telemetry {
             traces,
             metrics,
             logs,
-        })
+        }))
     }
 
     /// A log record that belongs to the span of `context`.
@@ -201,8 +203,16 @@ impl Telemetry {
         self.logger.emit(record);
     }
 
-    /// Sends what is left and ends; blocks for [`FLUSH`] a signal at most.
-    pub fn stop(self) {
+    /// Sends what is left and ends, within [`FLUSH`] a signal. Not for those who hold it still:
+    /// handlers that outlived the drain are not waited for.
+    pub async fn end(self: Arc<Self>) {
+        if let Some(last) = Arc::into_inner(self) {
+            // The SDK blocks meanwhile; it does not panic.
+            let _ = tokio::task::spawn_blocking(move || last.stop()).await;
+        }
+    }
+
+    fn stop(self) {
         let ended = [
             self.traces.shutdown_with_timeout(FLUSH),
             self.metrics.shutdown_with_timeout(FLUSH),

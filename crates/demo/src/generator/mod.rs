@@ -17,6 +17,7 @@ use std::time::Duration;
 use basics::{Clock, Random};
 
 pub use signals::Shop;
+pub(crate) use world::gauss;
 
 /// How to send.
 #[derive(Clone, Debug)]

@@ -27,7 +27,6 @@ use axum::routing::{get, post};
 use opentelemetry::KeyValue;
 
 use crate::serving;
-use crate::shop::{end, listen};
 use crate::telemetry::{Signals, Target, Telemetry};
 
 use batching::Batcher;
@@ -93,12 +92,11 @@ pub async fn run(
     ready: impl FnOnce(std::net::SocketAddr),
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let listener = listen(&settings.listen).await?;
+    let listener = serving::listen(&settings.listen).await?;
     let attributes =
         vec![KeyValue::new("deployment.environment.name", settings.environment.clone())];
-    let signals = Signals::of(|name| std::env::var(name).ok());
-    let name = "ai-inference-service";
-    let telemetry = Arc::new(Telemetry::start(name, attributes, &settings.target, signals)?);
+    let (name, signals) = ("ai-inference-service", Signals::given());
+    let telemetry = Telemetry::start(name, attributes, &settings.target, signals)?;
     let service = Arc::new(Service {
         lab: Lab::new(&telemetry.meter),
         batcher: Batcher::start(settings.latency, settings.batch_max, &telemetry.meter),
@@ -113,6 +111,6 @@ pub async fn run(
         .with_state(service);
     ready(listener.local_addr()?);
     let served = serving::serve(routes, listener, "HTTP ", telemetry.clone(), stop).await;
-    end(telemetry).await;
+    telemetry.end().await;
     served
 }

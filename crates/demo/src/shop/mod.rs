@@ -21,12 +21,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::routing::{get, post};
 use opentelemetry::KeyValue;
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
 
 use crate::breaker::Breaker;
 use crate::serving;
@@ -100,15 +99,14 @@ pub async fn run(
     ready: impl FnOnce(std::net::SocketAddr),
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let listener = listen(&settings.listen).await?;
+    let listener = serving::listen(&settings.listen).await?;
     let attributes = vec![
         KeyValue::new("deployment.environment.name", settings.environment.clone()),
         KeyValue::new("environment", settings.environment.clone()),
         KeyValue::new("data_plane_id", settings.data_plane_id.clone()),
     ];
-    let signals = Signals::of(|name| std::env::var(name).ok());
+    let signals = Signals::given();
     let telemetry = Telemetry::start("api-service", attributes, &settings.target, signals)?;
-    let telemetry = Arc::new(telemetry);
     let shop = Arc::new(Shop {
         instruments: Instruments::new(&telemetry.meter),
         faults: Mutex::new(settings.faults.clone()),
@@ -129,22 +127,6 @@ pub async fn run(
         .with_state(shop);
     ready(listener.local_addr()?);
     let served = serving::serve(routes, listener, "", telemetry.clone(), stop).await;
-    end(telemetry).await;
+    telemetry.end().await;
     served
-}
-
-/// Listens on `address`.
-pub(crate) async fn listen(address: &str) -> Result<TcpListener> {
-    match TcpListener::bind(address).await {
-        Ok(listener) => Ok(listener),
-        Err(error) => bail!("cannot listen on {address}: {error}"),
-    }
-}
-
-/// Sends the last telemetry; the SDK blocks meanwhile.
-pub(crate) async fn end(telemetry: Arc<Telemetry>) {
-    // Handlers that outlived the drain hold it still: then it is not waited for.
-    if let Some(telemetry) = Arc::into_inner(telemetry) {
-        let _ = tokio::task::spawn_blocking(move || telemetry.stop()).await;
-    }
 }

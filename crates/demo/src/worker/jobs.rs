@@ -11,6 +11,7 @@ use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
 
 use super::{Worker, app};
+use crate::generator::gauss;
 
 /// Applications whose logs and shells are asked for.
 const APPS: [&str; 4] = ["blog", "shop-api", "mailer", "reports"];
@@ -92,7 +93,7 @@ pub(super) async fn job(worker: Arc<Worker>, kind: Kind, seed: u64) {
     let context = root.with_span(span);
     let begun = Instant::now();
     // Log-normal: most are short, some are long.
-    let length = kind.typical() * (0.6 * normal(&mut random)).exp();
+    let length = kind.typical() * (0.6 * gauss(&mut random)).exp();
     let job = Job { worker: &worker, context: &context, name, length };
     let end = match kind {
         Kind::Stream => job.stream(&mut random).await,
@@ -227,9 +228,4 @@ impl Job<'_> {
 /// When something that fails with this chance does, in seconds; never is far away.
 fn breaks(random: &mut Random, chance: f64, length: f64) -> f64 {
     if random.unit() < chance { random.unit() * length } else { f64::INFINITY }
-}
-
-/// A number of the standard normal distribution, near enough.
-fn normal(random: &mut Random) -> f64 {
-    (0..12).map(|_| random.unit()).sum::<f64>() - 6.0
 }

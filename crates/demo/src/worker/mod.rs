@@ -18,7 +18,6 @@ use anyhow::{Result, bail};
 use opentelemetry::KeyValue;
 use tokio::task::JoinSet;
 
-use crate::shop::end;
 use crate::telemetry::{Signals, Target, Telemetry};
 
 use instruments::Instruments;
@@ -71,9 +70,9 @@ struct Worker {
 /// # Errors
 /// When the environment names an address for telemetry that is none.
 pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<()> {
-    let mut signals = Signals::of(|name| std::env::var(name).ok());
+    let mut signals = Signals::given();
     signals.metrics &= settings.metrics;
-    let telemetry = Arc::new(Telemetry::start("scotty", Vec::new(), &settings.target, signals)?);
+    let telemetry = Telemetry::start("scotty", Vec::new(), &settings.target, signals)?;
     let worker = Arc::new(Worker {
         instruments: Instruments::new(&telemetry.meter, Instant::now()),
         telemetry: telemetry.clone(),
@@ -86,7 +85,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     // Each tells that it is over before the last telemetry goes.
     jobs.shutdown().await;
     drop(worker);
-    end(telemetry).await;
+    telemetry.end().await;
     Ok(())
 }
 
