@@ -2,6 +2,7 @@
 //! The stores: how each is started, when it has come to rest after an import, and what it then has
 //! on disk.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -198,8 +199,14 @@ fn manifest(data: &Path) -> Result<Disk> {
     #[derive(Deserialize)]
     struct Block {
         level: u8,
+        tmin: i64,
         bytes: u64,
         items: u64,
+    }
+    impl Block {
+        fn day(&self) -> i64 {
+            self.tmin.div_euclid(24 * 3_600_000)
+        }
     }
     let mut all = Vec::new();
     files_in(data, &mut all)?;
@@ -209,10 +216,15 @@ fn manifest(data: &Path) -> Result<Disk> {
     };
     let newest = all.iter().filter(is_manifest).max().context("no manifest of metrics")?;
     let File { manifest } = serde_json::from_slice(&std::fs::read(newest)?)?;
+    // What comes late for a day that is merged already waits for more, by design.
+    let days: HashSet<i64> =
+        manifest.live.iter().filter(|block| block.level == 2).map(Block::day).collect();
+    let unmerged =
+        |block: &&Block| block.level == 0 || block.level == 1 && !days.contains(&block.day());
     Ok(Disk {
         bytes: manifest.live.iter().map(|block| block.bytes).sum(),
         samples: Some(manifest.live.iter().map(|block| block.items).sum()),
-        unmerged: manifest.live.iter().filter(|block| block.level < 2).count(),
+        unmerged: manifest.live.iter().filter(unmerged).count(),
     })
 }
 
