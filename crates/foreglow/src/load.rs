@@ -9,7 +9,7 @@ use loadgen::{Faults, Load, Mix, Pace, Progress, Tally, Threshold};
 use tokio::sync::watch;
 
 use crate::cli::{Format, HttpLoad, RateScope};
-use crate::stop::StopSignals;
+use crate::stop;
 
 /// How often the bar moves.
 const REFRESH: Duration = Duration::from_millis(100);
@@ -35,18 +35,17 @@ pub fn http(how: &HttpLoad) -> Result<()> {
     let parts = parts(how)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut signals = StopSignals::listen()?;
-        let (told, stop) = watch::channel(false);
-        let forwarded = tokio::spawn(async move {
-            signals.received().await;
-            // The second one ends the process as it would any other.
-            let _ = told.send(true);
-            std::future::pending::<()>().await;
-        });
-        let outcome = all(how, parts, stop).await;
-        forwarded.abort();
-        outcome
+        let stop = stop::flag(|| ())?;
+        tokio::spawn(patience(stop.clone()));
+        all(how, parts, stop).await
     })
+}
+
+/// Says why a load that was told to stop goes on.
+async fn patience(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_ok() {
+        eprintln!("\nWaiting for answers to what was sent; once more to stop at once.");
+    }
 }
 
 async fn all(how: &HttpLoad, parts: Vec<Part>, stop: watch::Receiver<bool>) -> Result<()> {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Options, Service};
-use crate::stop::StopSignals;
+use crate::stop;
 use crate::system;
 
 /// What is logged unless `FOREGLOW_LOG` says otherwise: of the SDK only what went wrong.
@@ -20,10 +20,11 @@ pub fn run(options: &Options, service: &Service) -> Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_target(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut signals = StopSignals::listen()?;
+        let mut stopped = stop::flag(|| ())?;
         let stop = async move {
-            signals.received().await;
-            tracing::info!("Stopping");
+            // It fails only at the end of the process.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+            tracing::info!("Stopping; once more to stop at once.");
         };
         let ready = |address| tracing::info!("Listening on http://{address}");
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 /// SIGINT and SIGTERM.
 pub struct StopSignals {
@@ -27,4 +28,22 @@ impl StopSignals {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+/// Turns true with the first SIGINT or SIGTERM. The second one ends the process at once, with status
+/// 1, after `last`: for what would outlive it.
+///
+/// # Errors
+/// When signals cannot be listened for.
+pub fn flag(last: impl FnOnce() + Send + 'static) -> Result<watch::Receiver<bool>> {
+    let mut signals = StopSignals::listen()?;
+    let (told, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        signals.received().await;
+        told.send_replace(true);
+        signals.received().await;
+        last();
+        std::process::exit(1);
+    });
+    Ok(stop)
 }

@@ -8,15 +8,18 @@
 pub mod planes;
 pub mod scenarios;
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Between the end of a process and its next start.
@@ -48,7 +51,11 @@ pub struct Program {
 pub struct System {
     folder: PathBuf,
     running: Vec<Running>,
+    /// Those that were started and whose end is not seen yet.
+    pids: Pids,
 }
+
+type Pids = Arc<Mutex<BTreeSet<u32>>>;
 
 struct Running {
     program: Program,
@@ -60,7 +67,13 @@ struct Running {
 impl System {
     /// No processes yet; logs go to `folder`.
     pub fn new(folder: &Path) -> System {
-        System { folder: folder.to_owned(), running: Vec::new() }
+        System { folder: folder.to_owned(), running: Vec::new(), pids: Arc::default() }
+    }
+
+    /// Kills all of them, from anywhere: for a process that ends without dropping this.
+    pub fn killer(&self) -> impl FnOnce() + Send + 'static {
+        let pids = self.pids.clone();
+        move || pids.lock().iter().for_each(|pid| send(*pid, Signal::KILL))
     }
 
     /// Starts a process and waits until it is ready; `go_on` says false to give up.
@@ -77,8 +90,8 @@ impl System {
         self.running.push(Running { program, child, again: None });
         let deadline = Instant::now() + READY;
         while get(port, path) != Some(200) {
-            let child = self.running.last_mut().map(|running| &mut running.child);
-            let ended = child.and_then(|child| child.try_wait().ok()).flatten();
+            let pids = &self.pids;
+            let ended = self.running.last_mut().and_then(|running| running.ended(pids));
             if ended.is_some() || Instant::now() > deadline {
                 let what =
                     ended.map_or("not ready in time".to_owned(), |status| status.to_string());
@@ -120,7 +133,7 @@ impl System {
                     println!("{error:#}");
                 }
             }
-        } else if let Ok(Some(status)) = running.child.try_wait() {
+        } else if let Some(status) = running.ended(&self.pids) {
             running.again = Some(Instant::now() + AGAIN);
             let name = running.program.name.clone();
             println!("{name} has ended ({status}): {}", self.last_line(&name));
@@ -130,14 +143,11 @@ impl System {
     /// Ends all, the last one first.
     pub async fn stop(mut self) {
         while let Some(mut running) = self.running.pop() {
-            if let Some(pid) = Pid::from_raw(running.child.id() as i32)
-                && running.again.is_none()
-            {
-                // Gone already is fine.
-                let _ = kill_process(pid, Signal::TERM);
+            if running.again.is_none() {
+                send(running.child.id(), Signal::TERM);
             }
             let deadline = Instant::now() + STOP;
-            while matches!(running.child.try_wait(), Ok(None)) {
+            while running.ended(&self.pids).is_none() {
                 if Instant::now() > deadline {
                     println!("{} did not end and is killed", running.program.name);
                     let _ = running.child.kill();
@@ -152,7 +162,7 @@ impl System {
         let log = OpenOptions::new().create(true).append(true).open(&path);
         let log = log.with_context(|| format!("cannot write {}", path.display()))?;
         let own = std::env::current_exe().context("cannot tell where this program is")?;
-        Command::new(own)
+        let child = Command::new(own)
             .args(&program.arguments)
             .envs(program.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -161,7 +171,9 @@ impl System {
             // Ctrl-C is ours alone: the order of stopping is.
             .process_group(0)
             .spawn()
-            .with_context(|| format!("cannot start {}", program.name))
+            .with_context(|| format!("cannot start {}", program.name))?;
+        self.pids.lock().insert(child.id());
+        Ok(child)
     }
 
     fn log_of(&self, name: &str) -> PathBuf {
@@ -175,6 +187,23 @@ impl System {
             .find(|line| !line.trim().is_empty())
             .unwrap_or("it said nothing")
             .to_owned()
+    }
+}
+
+impl Running {
+    /// How it ended, if it has; its number may be another's from then on.
+    fn ended(&mut self, pids: &Pids) -> Option<ExitStatus> {
+        let mut pids = pids.lock();
+        let status = self.child.try_wait().ok().flatten()?;
+        pids.remove(&self.child.id());
+        Some(status)
+    }
+}
+
+/// Gone already is fine.
+fn send(pid: u32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid as i32) {
+        let _ = kill_process(pid, signal);
     }
 }
 

@@ -14,15 +14,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::{Program, System, answer};
 use crate::cli::Options;
-use crate::stop::StopSignals;
+use crate::stop;
 
 /// What there is unless `planes.txt` says otherwise.
 const PLANES: &str =
@@ -257,31 +255,19 @@ impl Setting {
     }
 }
 
-/// Becomes true with SIGINT or SIGTERM.
-pub(super) fn stop_flag() -> Result<Arc<AtomicBool>> {
-    let mut signals = StopSignals::listen()?;
-    let stopped = Arc::new(AtomicBool::new(false));
-    let told = stopped.clone();
-    tokio::spawn(async move {
-        signals.received().await;
-        told.store(true, Ordering::Relaxed);
-    });
-    Ok(stopped)
-}
-
 /// Runs it until SIGINT or SIGTERM.
 pub fn run(options: &Options) -> Result<()> {
     let setting = Setting::of(options)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let stopped = stop_flag()?;
         let mut system = System::new(&setting.folder);
-        let go_on = || !stopped.load(Ordering::Relaxed);
+        let stopped = stop::flag(system.killer())?;
+        let go_on = || !*stopped.borrow();
         let outcome = start(&mut system, &setting, go_on).await;
         if outcome.is_ok() {
             println!("Load: foreglow load http --environment prod --environment dev --environment qa --duration 5m");
             println!("Something happening: foreglow load scenario prod-latency");
-            println!("Ctrl-C stops all of them.");
+            println!("Ctrl-C stops all of them, twice at once.");
             system.watch(go_on).await;
         }
         println!("Stopping.");

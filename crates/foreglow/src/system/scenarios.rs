@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::planes::{self, Plane};
 use super::{System, answer, get};
 use crate::cli::{Options, Scenario};
+use crate::stop;
 
 /// Longest wait for a scenario to be seen, by the documents' own measure.
 const SEEN: Duration = Duration::from_secs(60);
@@ -104,10 +105,10 @@ impl Scenario {
 pub fn run(options: &Options, scenario: Scenario) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let stopped = planes::stop_flag()?;
-        let go_on = || !stopped.load(std::sync::atomic::Ordering::Relaxed);
         let setting = planes::Setting::of(options)?;
         let mut system = System::new(&setting.folder);
+        let stopped = stop::flag(system.killer())?;
+        let go_on = || !*stopped.borrow();
         println!("{}", scenario.about());
         let outcome = async {
             match get(setting.port, "/-/ready") == Some(200) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The services of the demo under load, and what of it is found in the store.
 
+use std::io::Read;
+use std::process::{Command, Stdio};
+
 use crate::process::{Foreglow, get, run, wait_for};
 
 #[test]
@@ -38,6 +41,30 @@ fn what_the_load_generator_sent_is_what_promql_counts_and_its_slowest_trace_is_f
         });
         assert!(server.terminate(), "ends well");
     }
+}
+
+#[test]
+fn a_second_signal_ends_a_load_whose_target_hangs() {
+    // Connections are taken by the kernel, and nobody ever answers.
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("--target=http://{}/x", hangs.local_addr().expect("bound"));
+    let mut load = Command::new(env!("CARGO_BIN_EXE_foreglow"))
+        .args(["load", "http", &url, "--requests=1", "--concurrency=1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let (_held, _) = hangs.accept().expect("it connects");
+    let pid = load.id().to_string();
+    let interrupt = || Command::new("kill").args(["-INT", &pid]).status().expect("kill");
+    interrupt();
+    let mut told = [0; 64];
+    let length = load.stderr.as_mut().expect("piped").read(&mut told).expect("told");
+    assert!(String::from_utf8_lossy(&told[..length]).contains("once more to stop at once"));
+    assert!(load.try_wait().expect("state").is_none(), "it waits for the answer");
+    interrupt();
+    let status = wait_for("its end", || load.try_wait().expect("state"));
+    assert_eq!(status.code(), Some(1));
 }
 
 #[test]
