@@ -112,3 +112,12 @@ def scenarios(stack):
     assert process.wait(60) == 0
     return "; ".join(seen)
 
+
+def walkthrough(stack):
+    """The first document's demonstration by one command: every statement of it is asked of the store, the first that fails ends it."""
+    command = [binary(), "demo", "walkthrough", "--data", stack.folder / "data"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    held = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ok")]
+    assert len(held) >= 20, done.stdout
+    return f"{len(held)} statements; {done.stdout.strip().splitlines()[-1]}; " + next(line for line in held if "the forecast saw" in line)

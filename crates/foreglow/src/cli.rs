@@ -230,6 +230,9 @@ pub enum Service {
     /// Three data planes (a shop and its collector each) and a control plane that scrapes them, as
     /// processes; each of the others goes on when one ends.
     Planes,
+    /// The whole story in a minute: baseline, inference switched on live, what it is worth; every
+    /// statement is checked.
+    Walkthrough,
 }
 
 /// Which shop.

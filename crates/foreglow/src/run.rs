@@ -87,6 +87,7 @@ async fn send_demo(demo: Demo, is_first_start: bool) {
         endpoint: demo.endpoint,
         interval: Duration::from_secs(demo.interval),
         backfill: Duration::from_secs(backfill),
+        ..demo::generator::Options::default()
     };
     if let Err(error) = demo::generator::run(options, std::future::pending()).await {
         tracing::error!("demo telemetry ended: {error:#}");

@@ -18,6 +18,7 @@ use basics::{Clock, Random};
 
 pub use signals::Shop;
 pub(crate) use world::gauss;
+pub use world::{SERVICES, incident};
 
 /// How to send.
 #[derive(Clone, Debug)]
@@ -29,6 +30,10 @@ pub struct Options {
     /// Metrics of this much time before the start are sent first, so that charts have a past.
     /// Only for a store that has none: older points than it holds would be out of order.
     pub backfill: Duration,
+    /// Time between two sendings of the past, for pipelines that do more than store it.
+    pub pause: Duration,
+    /// `service.namespace` of all services, if they are to be told from those of another source.
+    pub namespace: Option<String>,
 }
 
 impl Default for Options {
@@ -37,6 +42,8 @@ impl Default for Options {
             endpoint: "http://127.0.0.1:4318".into(),
             interval: Duration::from_secs(1),
             backfill: Duration::ZERO,
+            pause: Duration::ZERO,
+            namespace: None,
         }
     }
 }
@@ -52,7 +59,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Re
     let sender = send::Sender::new(&options.endpoint)?;
     let clock = Clock::system();
     let begin = clock.now().saturating_sub(options.backfill.as_nanos() as u64);
-    let mut shop = Shop::new(begin, Random::from_os());
+    let mut shop = Shop::new(begin, options.namespace, Random::from_os());
     let work = async {
         sender.wait_until_there().await;
         let mut past = begin;
@@ -60,6 +67,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Re
             past += BACKFILL_STEP.as_nanos() as u64;
             shop.advance(past);
             sender.send(&shop.metrics()).await;
+            tokio::time::sleep(options.pause).await;
         }
         let mut ticks = tokio::time::interval(options.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

@@ -47,12 +47,14 @@ impl Distribution {
 /// The simulated shop and what it has counted so far.
 #[derive(Debug)]
 pub struct Shop {
+    namespace: Option<String>,
     start: UnixNano,
     now: UnixNano,
     loads: Vec<Load>,
     routes: Vec<Vec<Route>>,
     cpu_seconds: Vec<f64>,
     orders: u64,
+    items: u64,
     payments: [u64; 2],
     journeys: Vec<Journey>,
     random: Random,
@@ -72,16 +74,18 @@ struct Journey {
 
 impl Shop {
     /// A shop that opens at `start`.
-    pub fn new(start: UnixNano, mut random: Random) -> Self {
+    pub fn new(start: UnixNano, namespace: Option<String>, mut random: Random) -> Self {
         let loads = (0..SERVICES.len()).map(|i| load(i, start, &mut random)).collect();
         let routes = SERVICES.iter().map(|s| vec![Route::default(); s.routes.len()]).collect();
         Shop {
+            namespace,
             start,
             now: start,
             loads,
             routes,
             cpu_seconds: vec![0.0; SERVICES.len()],
             orders: 0,
+            items: 0,
             payments: [0; 2],
             journeys: Vec::new(),
             random,
@@ -121,7 +125,10 @@ impl Shop {
             let failed = self.random.unit() < state.errors;
             self.routes[index][route].outcomes[usize::from(failed)].add(duration, times);
             match SERVICES[index].name {
-                "checkout" if route == 0 && !failed => self.orders += times,
+                "checkout" if route == 0 && !failed => {
+                    self.orders += times;
+                    self.items += times * (1 + self.random.below(4));
+                }
                 "payments" => self.payments[usize::from(failed)] += times,
                 _ => {}
             }
@@ -156,7 +163,7 @@ impl Shop {
     pub fn metrics(&self) -> Payload {
         let mut w = write::Metrics::new();
         for (index, service) in SERVICES.iter().enumerate() {
-            w.resource(|r| resource(r, index));
+            w.resource(|r| self.resource(r, index));
             w.scope("foreglow.demo", env!("CARGO_PKG_VERSION"));
             let state = self.loads[index];
             let (start, now) = (self.start, self.now);
@@ -220,12 +227,37 @@ impl Shop {
         );
     }
 
+    fn resource(&self, r: &mut write::AttrWriter<'_>, index: usize) {
+        let service = &SERVICES[index];
+        if let Some(namespace) = &self.namespace {
+            r.str("service.namespace", namespace);
+        }
+        r.str("service.name", service.name);
+        r.str("service.version", "1.4.2");
+        r.str("service.instance.id", service.host);
+        r.str("deployment.environment.name", service.environment);
+        r.str(
+            "data_plane_id",
+            match service.environment {
+                "prod" => "dp-prod-01",
+                _ => "dp-qa-01",
+            },
+        );
+        r.str("host.name", service.host);
+        r.str("telemetry.sdk.language", "rust");
+    }
+
     fn business(&self, w: &mut write::Metrics, service: &str) {
         let cumulative = Temporality::Cumulative;
         if service == "checkout" {
             w.sum("shop.orders.created", "{order}", "orders created", cumulative, true, |p| {
                 p.start(self.start);
                 p.int(self.now, self.orders as i64, |_| ());
+            });
+            let about = "items in carts that became orders";
+            w.sum("shop.cart.items", "{item}", about, cumulative, true, |p| {
+                p.start(self.start);
+                p.int(self.now, self.items as i64, |_| ());
             });
         }
         if service == "payments" {
@@ -242,7 +274,7 @@ impl Shop {
     pub fn traces(&self) -> Payload {
         let mut w = write::Traces::new();
         for service in 0..3 {
-            w.resource(|r| resource(r, service));
+            w.resource(|r| self.resource(r, service));
             w.scope("foreglow.demo", env!("CARGO_PKG_VERSION"));
             for journey in &self.journeys {
                 journey.spans_of(service, &mut w);
@@ -254,7 +286,7 @@ impl Shop {
     /// What the services logged about the requests in [`Shop::traces`], with their trace ids.
     pub fn logs(&self) -> Payload {
         let mut w = write::Logs::new();
-        w.resource(|r| resource(r, 1));
+        w.resource(|r| self.resource(r, 1));
         w.scope("shop.checkout", env!("CARGO_PKG_VERSION"));
         for journey in &self.journeys {
             let (number, severity, what) = if journey.failed {
@@ -361,15 +393,4 @@ fn method(route: &str) -> &'static str {
         "/api/orders" | "/api/payments" => "POST",
         _ => "GET",
     }
-}
-
-fn resource(r: &mut write::AttrWriter<'_>, index: usize) {
-    let service = &SERVICES[index];
-    r.str("service.name", service.name);
-    r.str("service.version", "1.4.2");
-    r.str("service.instance.id", service.host);
-    r.str("deployment.environment.name", service.environment);
-    r.str("data_plane_id", if service.environment == "prod" { "dp-prod-01" } else { "dp-qa-01" });
-    r.str("host.name", service.host);
-    r.str("telemetry.sdk.language", "rust");
 }

@@ -11,7 +11,7 @@ use super::*;
 const NOW: u64 = 1_790_000_000_000_000_000;
 
 fn shop_after(seconds: u64) -> Shop {
-    let mut shop = Shop::new(NOW, Random::seeded(7));
+    let mut shop = Shop::new(NOW, None, Random::seeded(7));
     for second in 1..=seconds {
         shop.advance(NOW + second * 1_000_000_000);
     }

@@ -7,6 +7,7 @@
 
 pub mod planes;
 pub mod scenarios;
+pub mod walkthrough;
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -138,6 +139,13 @@ impl System {
             let name = running.program.name.clone();
             println!("{name} has ended ({status}): {}", self.last_line(&name));
         }
+    }
+
+    /// True if the process of this name still is the one that was started first; for those that
+    /// are not watched over.
+    pub fn is_up(&mut self, name: &str) -> bool {
+        let mut named = self.running.iter_mut().filter(|running| running.program.name == name);
+        named.next().is_some_and(|running| matches!(running.child.try_wait(), Ok(None)))
     }
 
     /// Ends all, the last one first.
