@@ -47,6 +47,10 @@ pub struct Options {
 pub enum Command {
     /// Checks the configuration: every mistake at once, with file, line and column. Starts nothing.
     Validate(Validate),
+    /// Looks at what runs here and says what is wrong and what to do: ports, OTLP, where data stops,
+    /// exporters, OTEL_* variables, clock, disk, limits. Give it the arguments of what runs. Leaves
+    /// no data.
+    Doctor(Doctor),
     /// Lists the components in this build.
     Components,
     /// Prints the merged configuration, or the built-in one.
@@ -67,6 +71,23 @@ pub enum Command {
     Log(Log),
     /// Copies the blocks of a snapshot into an embedded store without any; nothing may run with it.
     Restore(Folder),
+}
+
+/// What is looked at, and how it is told.
+#[derive(Clone, Debug, Args)]
+pub struct Doctor {
+    /// Where the page and the query APIs are, when not where the configuration has them.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// The page's token, if it asks for one.
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Whose OTEL_* variables: a process of this host that sends; by default those of this one.
+    #[arg(long, value_name = "PID")]
+    pub client: Option<u32>,
+    /// Who the report is for.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
 }
 
 /// What is exported, and where to.

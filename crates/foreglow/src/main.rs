@@ -11,6 +11,7 @@ mod cli;
 mod components;
 mod configuration;
 mod data;
+mod doctor;
 mod listing;
 mod load;
 mod log;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Some(Command::Validate(how)) if how.report => {
             return report(configuration::report(&cli.options, how.format));
         }
+        Some(Command::Doctor(how)) => return report(doctor::run(&cli.options, &how)),
         Some(Command::Validate(_)) => configuration::validate(&cli.options),
         Some(Command::PrintConfig) => configuration::print(&cli.options),
         Some(Command::Load(LoadKind::Http(how))) => load::http(&how),
@@ -73,12 +75,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// The report is the answer; whether the configuration runs is the exit status.
+/// The report is the answer; whether all is well is the exit status.
 fn report(shown: anyhow::Result<(String, bool)>) -> ExitCode {
     match shown {
-        Ok((text, is_usable)) => {
+        Ok((text, is_well)) => {
             println!("{}", text.trim_end());
-            if is_usable { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("error: {error:#}");

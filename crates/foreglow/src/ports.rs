@@ -5,6 +5,7 @@
 //! users' processes nothing is known; then only the port is named.
 
 use std::error::Error as _;
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -20,11 +21,34 @@ pub fn explain(error: &basics::Error) -> Option<String> {
     }
     let port = port_in(error.message())?;
     // What was started has been stopped: a port that is free now was ours.
-    Some(match listener(port).map(|inode| owner(&inode)) {
-        Some(Some(owner)) => format!("port {port} is in use by {owner}"),
-        Some(None) => format!("port {port} is in use by another user's process"),
+    Some(match owner(port) {
+        Some(owner) => format!("port {port} is in use by {owner}"),
         None => format!("port {port} is used twice in this configuration"),
     })
+}
+
+/// Who listens on a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A process that we may look at.
+    Process { name: String, pid: u32 },
+    /// Another user's process, of which nothing is known.
+    OtherUser,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Owner::Process { name, pid } => write!(f, "{name} (pid {pid})"),
+            Owner::OtherUser => f.write_str("another user's process"),
+        }
+    }
+}
+
+/// Who listens on `port` of this host; none if nobody does.
+pub fn owner(port: u16) -> Option<Owner> {
+    let inode = listener(port)?;
+    Some(process_with(&inode).unwrap_or(Owner::OtherUser))
 }
 
 /// The last `:port` of a message.
@@ -43,8 +67,8 @@ fn listener(port: u16) -> Option<String> {
     })
 }
 
-/// `name (pid 123)` of the process that has the socket open.
-fn owner(inode: &str) -> Option<String> {
+/// The process that has the socket open.
+fn process_with(inode: &str) -> Option<Owner> {
     let socket = format!("socket:[{inode}]");
     let processes = std::fs::read_dir("/proc").ok()?.flatten();
     processes.map(|entry| entry.path()).find_map(|process| {
@@ -53,7 +77,7 @@ fn owner(inode: &str) -> Option<String> {
             return None;
         }
         let name = std::fs::read_to_string(process.join("comm")).ok()?;
-        Some(format!("{} (pid {pid})", name.trim()))
+        Some(Owner::Process { name: name.trim().to_owned(), pid })
     })
 }
 

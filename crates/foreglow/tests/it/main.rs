@@ -5,6 +5,7 @@ mod arguments;
 mod bad_input;
 mod configurations;
 mod crash;
+mod doctor;
 mod edges;
 mod files;
 mod from_context;
