@@ -17,9 +17,9 @@ pub struct Stats {
     pub first: f64,
     /// Last value.
     pub last: f64,
-    /// Least value; NaN only when all are.
+    /// Least value, of equal ones (0 and -0) the first; NaN only when all are.
     pub min: f64,
-    /// Greatest value; NaN only when all are.
+    /// Greatest value, likewise.
     pub max: f64,
     /// Sum, compensated (Neumaier) as Prometheus does.
     pub sum: f64,
@@ -60,9 +60,12 @@ pub fn stats(values: &[f64]) -> Stats {
             let is_same = *value == stats.last || (value.is_nan() && stats.last.is_nan());
             stats.changes += u32::from(!is_same);
         }
-        // With one NaN `min` and `max` give the other.
-        stats.min = stats.min.min(*value);
-        stats.max = stats.max.max(*value);
+        if *value < stats.min || stats.min.is_nan() {
+            stats.min = *value;
+        }
+        if *value > stats.max || stats.max.is_nan() {
+            stats.max = *value;
+        }
         stats.last = *value;
         stats.count += 1;
     }

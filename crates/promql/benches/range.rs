@@ -81,7 +81,14 @@ impl Selection for Found<'_> {
         };
         let values = &series.values[from..to];
         let known = Known::default();
-        Ok(Samples { timestamps_ms, values, start_times_ms: &[], histograms: &[], known })
+        Ok(Samples {
+            timestamps_ms,
+            values,
+            start_times_ms: &[],
+            histograms: &[],
+            known,
+            digests: &[],
+        })
     }
 }
 

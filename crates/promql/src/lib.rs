@@ -27,7 +27,8 @@ pub use engine::{Context, Engine, Limits, QueryError};
 pub use histogram::FloatHistogram;
 pub use parse::{ParseError, parse};
 pub use source::{
-    Buffer, Hints, HistogramSample, Known, Samples, Select, Selection, Series, SeriesSource,
+    Buffer, Digest, Digests, Hints, HistogramSample, Known, Samples, Select, Selection, Series,
+    SeriesSource,
 };
 pub use value::{
     Explain, MatrixEntry, Point, Points, QueryResult, QueryValue, Sample, Stats, VectorEntry,

@@ -31,6 +31,48 @@ pub struct Hints<'a> {
     pub range_ms: i64,
     /// Most series the query may hold; a source stops with an error beyond it.
     pub series_max: usize,
+    /// Whether runs of samples may be told by a [`Digest`].
+    pub digests: Digests,
+}
+
+/// Whether a source may tell runs of samples by what it knows of them, instead of one by one. Such a
+/// run is one that every window, `range_ms` long and `step_ms` apart, has wholly inside or outside;
+/// the first window ends `range_ms` after what is before `start_ms`, the last one at `end_ms`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Digests {
+    /// No: what samples are wanted for looks at each.
+    #[default]
+    Never,
+    /// Of any series of numbers without start times.
+    Any,
+    /// Only where adding up what runs add up to rounds like adding up samples: all numbers of the
+    /// series are 0 or above, or all are 0 or below, and the run's sum is far from overflow.
+    OneSign,
+}
+
+/// What is known of a run of neighbouring samples without a staleness marker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Digest {
+    /// Place of the first one among the series' times.
+    pub at: u32,
+    /// How many.
+    pub count: u32,
+    /// First value.
+    pub first: f64,
+    /// Last value.
+    pub last: f64,
+    /// Least value, of equal ones the first; NaN only when all are.
+    pub min: f64,
+    /// Greatest value, likewise.
+    pub max: f64,
+    /// Compensated sum.
+    pub sum: f64,
+    /// How often a value was below the one before.
+    pub resets: u32,
+    /// The values before these falls, added up.
+    pub drops: f64,
+    /// How often a value was another than the one before; NaN is like NaN.
+    pub changes: u32,
 }
 
 /// One series' samples in a time range.
@@ -68,6 +110,8 @@ pub struct Buffer {
     pub start_times_ms: Vec<i64>,
     /// Native histograms.
     pub histograms: Vec<HistogramSample>,
+    /// Runs that were not decoded.
+    pub digests: Vec<Digest>,
 }
 
 /// The samples of one series, lent by a selection or by the buffer that it filled. The fields mean
@@ -77,7 +121,7 @@ pub struct Samples<'a> {
     /// Sample times. Series that share one list should share one `Arc`: what a query works out
     /// from times alone is worked out once for each.
     pub timestamps_ms: Arc<[i64]>,
-    /// Sample values.
+    /// Sample values; those of a digest are left out.
     pub values: &'a [f64],
     /// When each value started counting; may be empty.
     pub start_times_ms: &'a [i64],
@@ -85,6 +129,9 @@ pub struct Samples<'a> {
     pub histograms: &'a [HistogramSample],
     /// What is known of the values without looking.
     pub known: Known,
+    /// Runs told without their values, ascending, if [`Hints::digests`] allows: with neither start
+    /// times nor histograms beside them.
+    pub digests: &'a [Digest],
 }
 
 /// What a source may know of values from statistics that it keeps; saves going through them.
@@ -155,6 +202,7 @@ impl Selection for Vec<Series> {
             start_times_ms: &series.start_times_ms,
             histograms: &series.histograms,
             known: Known::default(),
+            digests: &[],
         })
     }
 }

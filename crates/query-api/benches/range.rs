@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What range queries cost from the request to the last byte of JSON, over a day of the 2,020
-//! series workload on disk: `cargo bench -p query-api --bench range`. Processor time of the whole
-//! process, one thread a query, the best of ten; an argument picks the queries that contain it.
+//! series workload and a month of 1,010 of them on disk: `cargo bench -p query-api --bench range`.
+//! Processor time of the whole process, one thread a query, the best of ten; an argument picks the
+//! queries that contain it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,18 +39,35 @@ fn cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Writes the day in so many blocks.
-fn write(store: &Store, blocks: usize) {
-    let mut workload = Workload::new(10, 1);
+/// What is on disk, and what is asked of it.
+struct Scene {
+    instances: usize,
+    days: usize,
+    blocks: usize,
+    /// First and last step before the end, and from one to the next, seconds.
+    range: (i64, i64, i64),
+    queries: &'static [&'static str],
+}
+
+impl Scene {
+    fn end_ms(&self) -> i64 {
+        START_MS + (self.days * DAY_STEPS) as i64 * STEP_MS
+    }
+}
+
+fn write(store: &Store, scene: &Scene) {
+    let mut workload = Workload::new(scene.instances, 1);
     let labels: Vec<Labels> =
         workload.series.iter().map(|series| Labels::new(series.labels.clone())).collect();
     let instances: Vec<usize> = workload.series.iter().map(|series| series.instance).collect();
     let catalog = store.storage().catalog(Signal::Metrics);
+    let (blocks, all) = (scene.blocks, scene.days * DAY_STEPS);
     for block in 0..blocks {
-        let steps = block * DAY_STEPS / blocks..(block + 1) * DAY_STEPS / blocks;
+        let steps = block * all / blocks..(block + 1) * all / blocks;
         let time = |instance, step| Workload::time_ms(START_MS, instance, step, 3);
-        let times: Vec<Arc<[i64]>> =
-            (0..10).map(|i| steps.clone().map(|step| time(i, step)).collect()).collect();
+        let times: Vec<Arc<[i64]>> = (0..scene.instances)
+            .map(|i| steps.clone().map(|step| time(i, step)).collect())
+            .collect();
         let columns = workload.columns(steps.len());
         let series = labels.iter().zip(&instances).zip(columns);
         let series = series.map(|((labels, instance), values)| SeriesColumns {
@@ -63,11 +81,11 @@ fn write(store: &Store, blocks: usize) {
     }
 }
 
-fn api(folder: &std::path::Path, blocks: usize) -> Router {
-    let clock = Clock::manual((START_MS as u64 + 86_400_000) * 1_000_000);
+fn api(folder: &std::path::Path, scene: &Scene) -> Router {
+    let clock = Clock::manual(scene.end_ms() as u64 * 1_000_000);
     let (options, files) = (StoreOptions::default(), Arc::new(RealFiles));
     let store = Store::open(folder, options, files, clock.clone()).expect("an empty directory");
-    write(&store, blocks);
+    write(&store, scene);
     let store = Arc::new(store);
     let host = Host::new(folder.to_owned());
     host.health().set_ready(1);
@@ -84,11 +102,11 @@ fn api(folder: &std::path::Path, blocks: usize) -> Router {
 }
 
 /// Asks, and gives the bytes of the answer.
-async fn ask(router: &Router, query: &str) -> usize {
-    let end = START_MS + DAY_STEPS as i64 * STEP_MS;
+async fn ask(router: &Router, query: &str, scene: &Scene) -> usize {
+    let (first, last, step) = scene.range;
     let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    let (start, end) = (START_MS / 1000, end / 1000);
-    let path = format!("/api/v1/query_range?query={query}&start={start}&end={end}&step=60");
+    let (start, end) = (scene.end_ms() / 1000 - first, scene.end_ms() / 1000 - last);
+    let path = format!("/api/v1/query_range?query={query}&start={start}&end={end}&step={step}");
     let request = Request::get(path).body(Body::empty()).expect("a request");
     let answer = router.clone().oneshot(request).await.expect("infallible");
     assert_eq!(answer.status(), 200);
@@ -99,35 +117,68 @@ async fn ask(router: &Router, query: &str) -> usize {
     bytes
 }
 
+const DAY: [&str; 7] = [
+    "sum by (instance) (rate(node_cpu_seconds_total{mode!=\"idle\"}[5m]))",
+    "rate(node_cpu_seconds_total[5m])",
+    "histogram_quantile(0.9, sum by (le, instance) \
+     (rate(http_request_duration_seconds_bucket[5m])))",
+    "topk(5, rate(node_cpu_seconds_total[5m]))",
+    "avg by (instance) (avg_over_time(node_cpu_seconds_total[5m]))",
+    "sum by (instance) (rate(node_cpu_seconds_total{mode=\"user\"}[5m])) \
+     / sum by (instance) (rate(node_cpu_seconds_total[5m]))",
+    "node_cpu_seconds_total",
+];
+
+/// Windows of days, for which the statistics of blocks are kept.
+const LONG: [&str; 6] = [
+    "sum by (instance) (increase(node_cpu_seconds_total[30d]))",
+    "sum by (instance) (increase(http_requests_total[30d]))",
+    "sum(avg_over_time({__name__=~\"node_.*\"}[30d]))",
+    "max(max_over_time({__name__=~\"node_.*\"}[30d]))",
+    "sum(count_over_time({__name__=~\"node_.*\"}[30d]))",
+    "sum(avg_over_time({__name__=~\"node_.*\"}[7d]))",
+];
+
+/// Windows of an hour: shorter than a row, so that all samples are decoded.
+const HOURLY: [&str; 3] = [
+    "sum by (instance) (increase(node_cpu_seconds_total[1h]))",
+    "sum(avg_over_time({__name__=~\"node_.*\"}[1h]))",
+    "sum(node_cpu_seconds_total)",
+];
+
 fn main() {
     let only = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
-    for blocks in [1, 12] {
+    let (day, hour) = (86_400, 3_600);
+    let of_day = |blocks| {
+        let range = (day, 0, 60);
+        ("a day at 1 min", Scene { instances: 10, days: 1, blocks, range, queries: &DAY })
+    };
+    let of_month = |range, queries| Scene { instances: 5, days: 31, blocks: 31, range, queries };
+    let scenes = [
+        of_day(1),
+        of_day(12),
+        // Eight steps that end at the edge of no block.
+        ("a day at 3 h after a month", of_month((day - 600, 600, 3 * hour), &LONG)),
+        ("a month at 1 h", of_month((30 * day, 0, hour), &HOURLY)),
+    ];
+    for (name, scene) in scenes {
+        let queries = || scene.queries.iter().filter(|query| query.contains(&only));
+        if queries().next().is_none() {
+            continue;
+        }
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let router = api(folder.path(), blocks);
-        println!("the day in {blocks} blocks");
-        for query in [
-            "sum by (instance) (rate(node_cpu_seconds_total{mode!=\"idle\"}[5m]))",
-            "rate(node_cpu_seconds_total[5m])",
-            "histogram_quantile(0.9, sum by (le, instance) \
-             (rate(http_request_duration_seconds_bucket[5m])))",
-            "topk(5, rate(node_cpu_seconds_total[5m]))",
-            "avg by (instance) (avg_over_time(node_cpu_seconds_total[5m]))",
-            "sum by (instance) (rate(node_cpu_seconds_total{mode=\"user\"}[5m])) \
-             / sum by (instance) (rate(node_cpu_seconds_total[5m]))",
-            "node_cpu_seconds_total",
-        ]
-        .into_iter()
-        .filter(|query| query.contains(&only))
-        {
+        let router = api(folder.path(), &scene);
+        println!("{name}, {} series in {} blocks", 202 * scene.instances, scene.blocks);
+        for query in queries() {
             let (mut best, mut bytes) = (Duration::MAX, 0);
             for _ in 0..10 {
                 let begin = cpu();
-                bytes = runtime.block_on(ask(&router, query));
+                bytes = runtime.block_on(ask(&router, query, &scene));
                 best = best.min(cpu() - begin);
             }
-            assert!(bytes > 1_000, "{query} finds nothing");
+            assert!(bytes > 150, "{query} finds nothing");
             println!("{:>9.2} ms {:>8} kB  {query}", best.as_secs_f64() * 1e3, bytes / 1_000);
         }
     }

@@ -2,17 +2,20 @@
 //! Where `store` and `promql` meet: selections of the one as series of the other, and the label
 //! questions of the API.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use basics::labels::{Labels, Matcher};
 use otlp_series::NativeHistogram;
 use promql::{
-    Buffer, FloatHistogram, HistogramSample, Known, Samples, Select, Selection, Series,
-    SeriesSource,
+    Buffer, Digest, Digests, FloatHistogram, Hints, HistogramSample, Known, Samples, Select,
+    Selection, Series, SeriesSource,
 };
 use store::Store;
-use store::metrics::Opened;
+use store::metrics::{Opened, Stats, Windows};
 
 /// The store's metrics as PromQL reads them.
 pub struct Source(pub Arc<Store>);
@@ -47,7 +50,18 @@ impl SeriesSource for Source {
 impl Source {
     fn find(&self, select: &Select<'_>) -> basics::Result<Found> {
         let Select { matchers, start_ms, end_ms, hints } = *select;
-        self.0.select(matchers, start_ms, end_ms, hints.series_max).map(Found)
+        self.0.select(matchers, start_ms, end_ms, hints.series_max, windows(&hints)).map(Found)
+    }
+}
+
+/// The windows that samples are wanted for, if runs of them may be told by their statistics.
+fn windows(hints: &Hints<'_>) -> Option<Windows> {
+    let windows =
+        |one_sign| Windows { length_ms: hints.range_ms, step_ms: hints.step_ms, one_sign };
+    match hints.digests {
+        Digests::Never => None,
+        Digests::Any => Some(windows(false)),
+        Digests::OneSign => Some(windows(true)),
     }
 }
 
@@ -72,17 +86,35 @@ impl Selection for Found {
     }
 
     fn read<'a>(&'a self, at: usize, buffer: &'a mut Buffer) -> basics::Result<Samples<'a>> {
-        let Buffer { values, start_times_ms, histograms } = buffer;
+        let Buffer { values, start_times_ms, histograms, digests } = buffer;
         histograms.clear();
         histograms.extend(self.0.histograms(at).iter().map(histogram));
         let lent = self.0.read(at, values, start_times_ms)?;
+        digests.clear();
+        digests.extend(lent.summed.iter().map(digest));
         Ok(Samples {
             timestamps_ms: lent.times,
             values: lent.values,
             start_times_ms: lent.start_times,
             histograms,
             known: Known::default(),
+            digests,
         })
+    }
+}
+
+fn digest((at, stats): &(u32, Stats)) -> Digest {
+    Digest {
+        at: *at,
+        count: stats.count,
+        first: stats.first,
+        last: stats.last,
+        min: stats.min,
+        max: stats.max,
+        sum: stats.sum,
+        resets: stats.resets,
+        drops: stats.drops,
+        changes: stats.changes,
     }
 }
 

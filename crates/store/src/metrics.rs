@@ -16,7 +16,7 @@
 //!
 //! [`write_block`] makes a block of columns, [`Blocks`] reads and merges blocks. What a block takes
 //! in memory is bounded by its row group when it is merged, and by what is asked for when it is
-//! read. Damage is told as [`basics::Kind::Corrupt`] and sets the block aside.
+//! read. Of rows that [`Windows`] hold whole only the statistics are read. Damage is told as [`basics::Kind::Corrupt`] and sets the block aside.
 
 mod compact;
 mod deleted;
@@ -26,6 +26,7 @@ mod merge;
 mod opened;
 mod schema;
 mod select;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -34,11 +35,13 @@ use std::cmp::Ordering;
 
 use basics::labels::Labels;
 
+pub use chunk_codec::Stats;
 pub use compact::compact;
 pub(crate) use exemplars::AROUND_MS;
 pub use merge::Lent;
 pub use opened::Opened;
 pub use select::{Blocks, CACHE_BYTES};
+pub use summary::Windows;
 pub use write::write_block;
 
 /// The order of rows: by metric name, then by all labels.

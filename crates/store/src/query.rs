@@ -13,12 +13,13 @@ use std::sync::Arc;
 use basics::Result;
 use basics::labels::{Labels, Matcher};
 
-use crate::metrics::Opened;
+use crate::metrics::{Opened, Windows};
 use crate::{Exemplar, Store};
 
 impl Store {
     /// Metric series that satisfy all matchers and may have a sample in `start_ms..=end_ms`, of
-    /// blocks and memory together, each time once; they are decoded when they are read.
+    /// blocks and memory together, each time once; they are decoded when they are read. With
+    /// `windows` what lies in them whole need not be.
     ///
     /// # Errors
     /// As [`crate::metrics::Blocks::open`].
@@ -28,10 +29,11 @@ impl Store {
         start_ms: i64,
         end_ms: i64,
         series_max: usize,
+        windows: Option<Windows>,
     ) -> Result<Opened> {
         let newest = self.head().select(matchers, start_ms, end_ms, series_max)?;
         let matchers = &*self.head().today(matchers);
-        self.storage().metrics().open(matchers, start_ms, end_ms, series_max, newest)
+        self.storage().metrics().open(matchers, start_ms, end_ms, series_max, newest, windows)
     }
 
     /// Exemplars in `start_ms..=end_ms` of these series, by their labels; those of a series ascend by

@@ -166,6 +166,7 @@ fn as_job(series: &Series) -> RangeSeries<'_> {
         starts: &series.start_times_ms,
         histograms: &series.histograms,
         known: Known::default(),
+        digests: &[],
     }
 }
 

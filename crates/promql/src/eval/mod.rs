@@ -4,7 +4,7 @@
 //! Selectors and what is done series by series above them [`Evaluation::stream`] their columns to
 //! whoever takes them; [`Evaluation::eval`] gathers columns where all are needed at once. `scan`
 //! goes through series, `select` and `range` say what becomes of each, by `plain` kernels over a
-//! `plan` or (`rate`, `over_time`) window by window; `binary`, `aggregate`, `vector`, `labels`,
+//! `plan` (`digest`: where a source knows runs of samples without reading them) or (`rate`, `over_time`) window by window; `binary`, `aggregate`, `vector`, `labels`,
 //! `dates`, `buckets` and `info` work on columns. `profile` tells what each node took.
 
 mod aggregate;
@@ -12,6 +12,7 @@ mod binary;
 mod buckets;
 mod column;
 mod dates;
+mod digest;
 mod edges;
 mod info;
 mod labels;

@@ -67,14 +67,14 @@ impl Plain {
             Plain::Change(change) if !change.counter || known.no_falls || !has_fall(values) => {
                 steady(values, plan, change.counter, out);
             }
-            Plain::Change(_) => with_falls(values, plan, out),
+            Plain::Change(_) => with_falls(values, &falls(values), plan, out),
             Plain::LastChange(counter) => last_changes(values, times, plan, counter, out),
             Plain::Count => each(&|w| w.len() as f64, out),
             Plain::Present => each(&|_| 1.0, out),
             Plain::First => each(&|w| w[0], out),
             Plain::Last => each(&|w| w[w.len() - 1], out),
-            Plain::Sum => sums(values, plan, out, |_, sum| sum.value()),
-            Plain::Avg => sums(values, plan, out, |window, sum| match sum.total.is_finite() {
+            Plain::Sum => sums(values, plan, out, |_, _, sum| sum.value()),
+            Plain::Avg => sums(values, plan, out, |_, window, sum| match sum.total.is_finite() {
                 true => sum.value() / window.len() as f64,
                 false => {
                     let mut mean = Mean::of(window[0]);
@@ -93,9 +93,11 @@ impl Plain {
             Plain::Min => each(&|w| super::over_time::extreme(w, |a, b| a < b).0, out),
             Plain::Max => each(&|w| super::over_time::extreme(w, |a, b| a > b).0, out),
             Plain::Changes => {
-                counts(values, plan, out, |a, b| a != b && !(a.is_nan() && b.is_nan()))
+                counts(values.windows(2).map(|pair| u32::from(differ(pair))), plan, out);
             }
-            Plain::Resets => counts(values, plan, out, |a, b| b < a),
+            Plain::Resets => {
+                counts(values.windows(2).map(|pair| u32::from(falls_in(pair))), plan, out);
+            }
         }
     }
 }
@@ -118,7 +120,7 @@ fn has_fall(values: &[f64]) -> bool {
 }
 
 /// Changes of a series that never falls, or whose falls are changes like others.
-fn steady(values: &[f64], plan: &Plan, counter: bool, out: &mut Vec<f64>) {
+pub(super) fn steady(values: &[f64], plan: &Plan, counter: bool, out: &mut Vec<f64>) {
     out.extend(plan.stretches.iter().zip(&plan.spans).map(|(s, span)| {
         if s.first == s.last {
             return stale();
@@ -130,8 +132,7 @@ fn steady(values: &[f64], plan: &Plan, counter: bool, out: &mut Vec<f64>) {
 }
 
 /// Changes of a counter that was reset.
-fn with_falls(values: &[f64], plan: &Plan, out: &mut Vec<f64>) {
-    let falls = falls(values);
+pub(super) fn with_falls(values: &[f64], falls: &[(u32, f64)], plan: &Plan, out: &mut Vec<f64>) {
     let mut next = 0;
     out.extend(plan.stretches.iter().zip(&plan.spans).map(|(s, span)| {
         if s.first == s.last {
@@ -169,7 +170,7 @@ fn stretched(
 /// Where a counter fell, and from which value.
 fn falls(values: &[f64]) -> Vec<(u32, f64)> {
     let pairs = values.windows(2).enumerate();
-    pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(i, pair)| (i as u32 + 1, pair[0])).collect()
+    pairs.filter(|(_, pair)| falls_in(pair)).map(|(i, pair)| (i as u32 + 1, pair[0])).collect()
 }
 
 fn last_changes(values: &[f64], times: &[i64], plan: &Plan, counter: bool, out: &mut Vec<f64>) {
@@ -200,11 +201,18 @@ fn extremes(values: &[f64], plan: &Plan, out: &mut Vec<f64>, join: impl Fn(f64, 
     }));
 }
 
-/// The sum of each window. Neighbouring windows are mostly of one length: four at a time, for one
+/// The sum of each window, made a value of by its step, its numbers and their sum. Neighbouring windows are mostly of one length: four at a time, for one
 /// alone would wait for each of its additions.
-fn sums(values: &[f64], plan: &Plan, out: &mut Vec<f64>, finish: impl Fn(&[f64], Sum) -> f64) {
+pub(super) fn sums(
+    values: &[f64],
+    plan: &Plan,
+    out: &mut Vec<f64>,
+    finish: impl Fn(usize, &[f64], Sum) -> f64,
+) {
+    let before = out.len();
     let mut emit = |window: &[f64], sum: Sum| {
-        out.push(if window.is_empty() { stale() } else { finish(window, sum) });
+        let step = out.len() - before;
+        out.push(if window.is_empty() { stale() } else { finish(step, window, sum) });
     };
     if overlap(values, plan) {
         let join = |a: Sum, b: Sum| a.joined(b);
@@ -266,14 +274,23 @@ fn least(window: &[f64], better: impl Fn(f64, f64) -> bool) -> f64 {
     rest.fold(best[0], |best, value| if better(*value, best) { *value } else { best })
 }
 
-/// How many neighbours in each window satisfy a condition.
-fn counts(values: &[f64], plan: &Plan, out: &mut Vec<f64>, differ: impl Fn(f64, f64) -> bool) {
-    // How many do up to each place.
+/// True when a value is another than the one before it.
+pub(super) fn differ(pair: &[f64]) -> bool {
+    pair[0] != pair[1] && !(pair[0].is_nan() && pair[1].is_nan())
+}
+
+/// True when a value is below the one before it.
+pub(super) fn falls_in(pair: &[f64]) -> bool {
+    pair[1] < pair[0]
+}
+
+/// How often something happened in each window, by how often it did between neighbours.
+pub(super) fn counts(between: impl Iterator<Item = u32>, plan: &Plan, out: &mut Vec<f64>) {
+    // How often it did up to each place.
     let mut total = 0u32;
-    let mut until = Vec::with_capacity(values.len());
-    until.extend(values.first().map(|_| 0));
-    until.extend(values.windows(2).map(|pair| {
-        total += u32::from(differ(pair[0], pair[1]));
+    let mut until = vec![0];
+    until.extend(between.map(|more| {
+        total += more;
         total
     }));
     out.extend(plan.bounds.iter().map(|(from, to)| match from == to {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::column::{Cell, Column, Value};
+use super::digest;
 use super::plain::{Plain, plain};
 use super::plan::{Bounds, Geometry, Slide, View};
 use super::rate::change_of;
@@ -15,7 +16,7 @@ use crate::engine::Grid;
 use crate::functions::Function;
 use crate::histogram::{FloatHistogram, ResetHint};
 use crate::notes::Notes;
-use crate::source::{Hints, HistogramSample, Known};
+use crate::source::{Digests, Hints, HistogramSample, Known};
 use crate::value::{MatrixEntry, Point, Sample};
 
 /// A subquery skips samples, so what a hint says about the one before no longer holds.
@@ -67,6 +68,7 @@ impl Inner {
             starts: &[],
             histograms: &self.histograms,
             known: Known::default(),
+            digests: &[],
         }
     }
 }
@@ -173,8 +175,14 @@ impl RangeCall<'_> {
             }
             let floats = out.begin(series.labels.clone(), drop_name);
             floats.reserve(geometry.grid.count);
-            plain.run(series, plan, floats);
+            match series.digests {
+                [] => plain.run(series, plan, floats),
+                _ => digest::run(plain, series, plan, floats),
+            }
             return Ok(());
+        }
+        if !series.digests.is_empty() {
+            return failed("samples are missing that the function needs");
         }
         out.clear_all(series.labels.clone(), drop_name, geometry.grid.count);
         let mut slide = Slide::default();
@@ -262,7 +270,11 @@ impl<'a> Evaluation<'a> {
             Edges::Smoothed => (lookback_ms, lookback_ms),
         };
         let step_ms = if grid.count > 1 { grid.step } else { 0 };
-        let hints = Hints { function, step_ms, range_ms, ..Hints::default() };
+        let digests = match selector.edges {
+            Edges::Plain => digest::allowed(function),
+            _ => Digests::Never,
+        };
+        let hints = Hints { function, step_ms, range_ms, digests, ..Hints::default() };
         let wanted = (first - range_ms - before + 1, last + after);
         let fetched = self.fetch(selector, wanted, hints)?;
         let change = change_of(function).filter(|_| selector.edges == Edges::Plain);

@@ -12,13 +12,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use basics::labels::Labels;
 
 use super::column::Column;
+use super::digest;
 use super::plan::Plans;
 use super::{Evaluated, Evaluation, Sink, labels};
 use crate::engine::{Grid, QueryError, Watch};
 use crate::histogram::{FloatHistogram, ResetHint};
 use crate::notes::Notes;
 use crate::number::is_stale;
-use crate::source::{Buffer, HistogramSample, Known, Samples, Selection};
+use crate::source::{Buffer, Digest, HistogramSample, Known, Samples, Selection};
 
 /// What a selector found, with its series in the order of their labels.
 pub(super) struct Fetched<'a> {
@@ -51,6 +52,8 @@ pub(super) struct RangeSeries<'a> {
     pub starts: &'a [i64],
     pub histograms: &'a [HistogramSample],
     pub known: Known,
+    /// Runs whose values are left out of `values`.
+    pub digests: &'a [Digest],
 }
 
 impl RangeSeries<'_> {
@@ -242,6 +245,7 @@ impl<'f, 'a> Worker<'f, 'a> {
             starts: samples.start_times_ms,
             histograms: samples.histograms,
             known: samples.known,
+            digests: samples.digests,
         };
         job(&series, &mut self.tools, out)?;
         Ok(read)
@@ -265,12 +269,17 @@ impl<'f, 'a> Worker<'f, 'a> {
 /// Samples without markers, with settled hints, as wished; copied only when something changes.
 fn treat<'s>(samples: Samples<'s>, how: Treatment, into: &'s mut Buffer) -> Samples<'s> {
     let mut out = samples;
-    let Buffer { values, start_times_ms, histograms } = into;
+    let Buffer { values, start_times_ms, histograms, digests } = into;
     if how.strip && !out.known.no_nan {
         out.known = look_through(out.values);
     }
     if how.strip && !out.known.no_nan && out.values.iter().any(|v| is_stale(*v)) {
         out.known = Known::default();
+        if !out.digests.is_empty() {
+            out.timestamps_ms = digest::strip(&out, values, digests);
+            (out.values, out.digests) = (values, digests);
+            return out;
+        }
         let keep: Vec<usize> =
             (0..out.values.len()).filter(|i| !is_stale(out.values[*i])).collect();
         values.clear();

@@ -11,7 +11,7 @@ use super::{Evaluated, Evaluation, Sink};
 use crate::ast::*;
 use crate::engine::Grid;
 use crate::number::{is_stale, stale};
-use crate::source::{Hints, HistogramSample, Select};
+use crate::source::{Digests, Hints, HistogramSample, Select};
 
 /// Where a selector looks at a step: at the step, or at its `@`, shifted by its offset.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +26,13 @@ impl Shift {
     }
 }
 
-/// Tells two reads apart: what is asked for, in which range.
-fn read_key(selector: &VectorSelector, start_ms: i64, end_ms: i64) -> String {
+/// Tells two reads apart: what is asked for, in which range, and what may be left out.
+fn read_key(selector: &VectorSelector, start_ms: i64, end_ms: i64, hints: &Hints<'_>) -> String {
     let mut key = format!("{start_ms} {end_ms}");
+    if hints.digests != Digests::Never {
+        let Hints { range_ms, step_ms, digests, .. } = hints;
+        let _ = write!(key, " {range_ms} {step_ms} {digests:?}");
+    }
     for matcher in &selector.matchers {
         let _ = write!(key, " {matcher}");
     }
@@ -48,7 +52,7 @@ impl<'a> Evaluation<'a> {
         hints: Hints<'_>,
     ) -> Evaluated<Arc<Fetched<'a>>> {
         let hints = Hints { series_max: self.limits.series_max, ..hints };
-        let key = read_key(selector, start_ms, end_ms);
+        let key = read_key(selector, start_ms, end_ms, &hints);
         if let Some(known) = self.fetched.get(&key) {
             return Ok(Arc::clone(known));
         }

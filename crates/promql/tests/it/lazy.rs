@@ -68,6 +68,7 @@ impl Selection for Found<'_> {
             start_times_ms: &[],
             histograms: &[],
             known: promql::Known::default(),
+            digests: &[],
         })
     }
 }
@@ -144,6 +145,7 @@ fn a_read_that_fails_fails_the_query() {
                     start_times_ms: &[],
                     histograms: &[],
                     known: promql::Known::default(),
+                    digests: &[],
                 }),
             }
         }

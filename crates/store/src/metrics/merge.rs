@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use basics::labels::Labels;
 use basics::{Error, Result};
-use chunk_codec::Corrupt;
+use chunk_codec::{Corrupt, Stats};
 use hashbrown::HashMap;
 use otlp_series::NativeHistogram;
 use parquet::data_type::ByteArray;
@@ -33,6 +33,8 @@ pub(super) enum Values {
     Packed { chunk: ByteArray, starts: Option<ByteArray>, before: usize, count: usize },
     /// As the head has them.
     Plain { values: Arc<[f64]>, starts: Arc<[i64]> },
+    /// Nowhere: this is all that is wanted of them.
+    Summed(Stats),
 }
 
 /// All parts of one series, the oldest place first.
@@ -98,6 +100,8 @@ pub struct Lent<'a> {
     pub values: &'a [f64],
     /// When each value started counting, 0 = unknown; empty when none is known.
     pub start_times: &'a [i64],
+    /// Runs of samples whose values are left out, and the places of their first ones in `times`.
+    pub summed: Vec<(u32, Stats)>,
 }
 
 impl Values {
@@ -110,6 +114,7 @@ impl Values {
                 chunk_codec::decode_values(chunk.data(), out).map_err(corrupt)?;
                 cut(out, at, *before, times.len(), *count)?;
             }
+            Values::Summed(_) => return Err(Error::invalid("values that were not read")),
         }
         Ok(())
     }
@@ -134,6 +139,7 @@ impl Values {
         match self {
             Values::Plain { starts, .. } => !starts.is_empty(),
             Values::Packed { starts, .. } => starts.is_some(),
+            Values::Summed(_) => false,
         }
     }
 }
@@ -171,7 +177,15 @@ pub(super) fn read_numbers<'a>(
     values.clear();
     starts.clear();
     let has_starts = parts.iter().any(|part| part.values.has_starts());
+    let (mut place, mut summed) = (0, Vec::new());
     let mut read = |part: &Numbers| -> Result<()> {
+        if let Values::Summed(stats) = &part.values {
+            summed.push((place, *stats));
+        }
+        place += part.times.len() as u32;
+        if matches!(part.values, Values::Summed(_)) {
+            return Ok(());
+        }
         part.values.read(&part.times, values)?;
         match has_starts {
             true => part.values.read_starts(&part.times, starts),
@@ -181,22 +195,27 @@ pub(super) fn read_numbers<'a>(
     let plan = match parts {
         [] => return Ok(Lent::default()),
         [Numbers { times, values: Values::Plain { values, starts } }] => {
-            return Ok(Lent { times: times.clone(), values, start_times: starts });
+            let times = times.clone();
+            return Ok(Lent { times, values, start_times: starts, summed });
         }
         [one] => {
             read(one)?;
-            return Ok(Lent { times: one.times.clone(), values, start_times: starts });
+            let times = one.times.clone();
+            return Ok(Lent { times, values, start_times: starts, summed });
         }
         _ => plan(parts),
     };
     plan.order.iter().try_for_each(|part| read(&parts[*part]))?;
     if let Some(picks) = &plan.picks {
+        if !summed.is_empty() {
+            return Err(Error::corrupt("rows of a series lie at other times than they tell"));
+        }
         *values = picks.iter().map(|at| values[*at as usize]).collect();
         if has_starts {
             *starts = picks.iter().map(|at| starts[*at as usize]).collect();
         }
     }
-    Ok(Lent { times: plan.times.clone(), values, start_times: starts })
+    Ok(Lent { times: plan.times.clone(), values, start_times: starts, summed })
 }
 
 pub(super) fn histograms(

@@ -38,11 +38,12 @@ impl Opened {
         &self.series[at].labels
     }
 
-    /// Samples of a series; those that several places have count in each.
+    /// Samples of a series to be decoded; those that several places have count in each.
     pub fn samples(&self, at: usize) -> usize {
         let parts = &self.series[at];
-        let numbers: usize = parts.numbers.iter().map(|part| part.times.len()).sum();
-        numbers + parts.histograms.iter().map(Vec::len).sum::<usize>()
+        let read = parts.numbers.iter().filter(|part| !matches!(part.values, Values::Summed(_)));
+        read.map(|part| part.times.len()).sum::<usize>()
+            + parts.histograms.iter().map(Vec::len).sum::<usize>()
     }
 
     /// Samples that are not packed: those of the head, and histograms.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use basics::labels::{Labels, Matcher};
 use basics::{Error, Kind, Result};
+use chunk_codec::Stats;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use otlp_series::NativeHistogram;
@@ -20,6 +21,7 @@ use quick_cache::sync::Cache;
 use super::index::{Block, RowGroup};
 use super::merge::{Numbers, Parts, Plans, Scratch, Values, corrupt};
 use super::opened::Opened;
+use super::summary::{Summaries, Windows};
 use super::{deleted, exemplars, schema};
 use crate::blocks::{BlockInfo, Catalog, Listed, Ulid};
 use crate::columns::{SeriesColumns, unpacked};
@@ -43,6 +45,7 @@ enum What {
     Block,
     Rows(usize),
     Times(u32),
+    Summaries(usize),
 }
 
 #[derive(Clone)]
@@ -50,6 +53,7 @@ enum Cached {
     Block(Arc<Block>),
     Rows(Arc<RowGroup>),
     Times(Arc<[i64]>),
+    Summaries(Arc<Summaries>),
 }
 
 #[derive(Clone)]
@@ -61,6 +65,7 @@ impl Weighter<(Ulid, What), Cached> for Bytes {
             Cached::Block(block) => 1024 + block.file.metadata().memory_size() as u64,
             Cached::Rows(rows) => rows.bytes(),
             Cached::Times(times) => 64 + 8 * times.len() as u64,
+            Cached::Summaries(summaries) => summaries.bytes(),
         }
     }
 }
@@ -104,7 +109,7 @@ impl Blocks {
         series_max: usize,
         newest: Vec<SeriesColumns>,
     ) -> Result<Vec<SeriesColumns>> {
-        let slots = self.parts(matchers, (start, end), series_max)?;
+        let slots = self.parts(matchers, (start, end), series_max, None)?;
         if slots.is_empty() {
             within(newest.len(), series_max)?;
             return Ok(newest);
@@ -123,7 +128,8 @@ impl Blocks {
     }
 
     /// As [`Blocks::select`], with the samples still packed: they are decoded series by series, so
-    /// that a selection takes the bytes of its chunks. A series may turn out to have no sample.
+    /// that a selection takes the bytes of its chunks. A series may turn out to have no sample. Of
+    /// rows that no window cuts only statistics are read, where that saves work.
     ///
     /// # Errors
     /// As [`Blocks::select`].
@@ -134,8 +140,10 @@ impl Blocks {
         end: i64,
         series_max: usize,
         newest: Vec<SeriesColumns>,
+        windows: Option<Windows>,
     ) -> Result<Opened> {
-        let slots = self.parts(matchers, (start, end), series_max)?;
+        let windows = windows.map(|windows| (windows, &*newest));
+        let slots = self.parts(matchers, (start, end), series_max, windows)?;
         Ok(Opened::new(with_newest(slots, newest, series_max)?))
     }
 
@@ -145,10 +153,14 @@ impl Blocks {
         matchers: &[Matcher],
         range: TimeRange,
         series_max: usize,
+        windows: Option<(Windows, &[SeriesColumns])>,
     ) -> Result<Vec<Parts>> {
         self.undamaged(|blocks| {
             let mut selection = Selection::new(self, range);
-            selection.find(blocks, matchers, series_max)?;
+            selection.find(blocks, matchers, series_max, windows.map(|(windows, _)| windows))?;
+            if let Some((windows, newest)) = windows {
+                selection.summarise(windows, newest)?;
+            }
             selection.read()?;
             Ok(selection.slots)
         })
@@ -302,6 +314,17 @@ impl Blocks {
         Ok(rows)
     }
 
+    /// What is known of the numbers of a row group.
+    pub(super) fn summaries(&self, block: &Block, group: usize) -> Result<Arc<Summaries>> {
+        let key = (block.info().id, What::Summaries(group));
+        if let Some(Cached::Summaries(summaries)) = self.cache.get(&key) {
+            return Ok(summaries);
+        }
+        let summaries = Arc::new(block.summaries(group)?);
+        self.cache.insert(key, Cached::Summaries(summaries.clone()));
+        Ok(summaries)
+    }
+
     /// Times of timestamp groups of a block.
     fn times(&self, block: &Block, groups: &BTreeSet<u32>) -> Result<HashMap<u32, Arc<[i64]>>> {
         let id = block.info().id;
@@ -364,22 +387,25 @@ impl Block {
 }
 
 /// A selection under way.
-struct Selection<'b> {
-    blocks: &'b Blocks,
-    range: TimeRange,
-    slots: Vec<Parts>,
-    by_labels: HashMap<Labels, usize>,
-    found: Vec<Found>,
+pub(super) struct Selection<'b> {
+    pub blocks: &'b Blocks,
+    pub range: TimeRange,
+    pub slots: Vec<Parts>,
+    pub by_labels: HashMap<Labels, usize>,
+    pub found: Vec<Found>,
 }
 
 /// Rows of one row group, and the series they belong to.
-struct Found {
-    block: Arc<Block>,
-    group: usize,
-    rows: Arc<RowGroup>,
-    wanted: Vec<(usize, usize)>,
+pub(super) struct Found {
+    pub block: Arc<Block>,
+    pub group: usize,
+    pub rows: Arc<RowGroup>,
+    /// Those to be read.
+    pub wanted: Vec<(usize, usize)>,
+    /// Those whose statistics are enough.
+    pub summed: Vec<(usize, usize, Stats)>,
     /// What was deleted of rows.
-    cuts: HashMap<usize, Vec<deleted::Cut>>,
+    pub cuts: HashMap<usize, Vec<deleted::Cut>>,
 }
 
 impl<'b> Selection<'b> {
@@ -394,14 +420,19 @@ impl<'b> Selection<'b> {
         live: &[Listed],
         matchers: &[Matcher],
         series_max: usize,
+        windows: Option<Windows>,
     ) -> Result<(), Failed> {
         let range = self.range;
+        let cost = |rows: &RowGroup, row: usize| match windows {
+            Some(windows) if !windows.cut(range, (rows.tmin[row], rows.tmax[row])) => 1,
+            _ => u64::from(rows.count[row]),
+        };
         let mut samples = 0;
         for listed in live.iter().filter(|block| block.info.touches(range.0, range.1)) {
             let Selection { slots, by_labels, found, .. } = self;
             self.blocks
                 .matching(listed, matchers, range, |block, group, rows, selected| {
-                    samples += selected.iter().map(|row| u64::from(rows.count[*row])).sum::<u64>();
+                    samples += selected.iter().map(|row| cost(rows, *row)).sum::<u64>();
                     let mut cuts = HashMap::new();
                     let wanted = selected
                         .into_iter()
@@ -416,7 +447,7 @@ impl<'b> Selection<'b> {
                         })
                         .collect();
                     let (block, rows) = (block.clone(), rows.clone());
-                    found.push(Found { block, group, rows, wanted, cuts });
+                    found.push(Found { block, group, rows, wanted, summed: Vec::new(), cuts });
                 })
                 .and_then(|()| within(self.slots.len(), series_max))
                 .and_then(|()| few_enough(samples))
@@ -427,6 +458,13 @@ impl<'b> Selection<'b> {
 
     /// Reads the samples of what was found.
     fn read(&mut self) -> Result<(), Failed> {
+        let count = |found: &Found| -> u64 {
+            found.wanted.iter().map(|(row, _)| u64::from(found.rows.count[*row])).sum()
+        };
+        if let Some(found) = self.found.first() {
+            let all = self.found.iter().map(count).sum();
+            few_enough(all).map_err(Failed::at(found.block.info()))?;
+        }
         for found in std::mem::take(&mut self.found) {
             self.read_rows(&found).map_err(Failed::at(found.block.info()))?;
         }
@@ -434,11 +472,21 @@ impl<'b> Selection<'b> {
     }
 
     fn read_rows(&mut self, found: &Found) -> Result<()> {
-        let Found { block, group, rows, wanted, cuts } = found;
-        let groups: BTreeSet<u32> = wanted.iter().map(|(row, _)| rows.times[*row]).collect();
+        let Found { block, group, rows, wanted, summed, cuts } = found;
+        let all = wanted.iter().map(|(row, _)| row).chain(summed.iter().map(|(row, ..)| row));
+        let groups: BTreeSet<u32> = all.map(|row| rows.times[*row]).collect();
         let times = self.blocks.times(block, &groups)?;
         let trimmed: HashMap<u32, Trimmed> =
             times.into_iter().map(|(group, times)| (group, trim(times, self.range))).collect();
+        for (row, slot, stats) in summed {
+            let times = trimmed.get(&rows.times[*row]).map(|trimmed| trimmed.times.clone());
+            let times = times.filter(|times| times.len() == rows.count[*row] as usize);
+            let times = times.ok_or_else(other_count)?;
+            self.slots[*slot].numbers.push(Numbers { times, values: Values::Summed(*stats) });
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
         let numbers: Vec<usize> = wanted.iter().map(|(row, _)| *row).collect();
         let chunks = block.chunks(*group, &numbers)?;
         let none = || vec![None; numbers.len()];
@@ -457,7 +505,7 @@ impl<'b> Selection<'b> {
             let Some(trimmed) = trimmed.get(&rows.times[*row]) else { continue };
             let cuts = cuts.get(row).map_or(&[][..], Vec::as_slice);
             if trimmed.count != rows.count[*row] as usize {
-                return Err(Error::corrupt("a row has another number of samples than times"));
+                return Err(other_count());
             }
             if let Some(examples) = examples {
                 let (start, end) = self.range;
@@ -494,6 +542,10 @@ fn slot(slots: &mut Vec<Parts>, by_labels: &mut HashMap<Labels, usize>, labels: 
             *new.insert(slots.len() - 1)
         }
     }
+}
+
+fn other_count() -> Error {
+    Error::corrupt("a row has another number of samples than times")
 }
 
 fn within(series: usize, series_max: usize) -> Result<()> {

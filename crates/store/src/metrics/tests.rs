@@ -55,7 +55,7 @@ fn select(
 ) -> Vec<SeriesColumns> {
     let mut found = blocks.select(matchers, start, end, 0, newest.clone()).unwrap();
     found.sort_by(|a, b| a.labels.cmp(&b.labels));
-    let opened = blocks.open(matchers, start, end, 0, newest).unwrap();
+    let opened = blocks.open(matchers, start, end, 0, newest, None).unwrap();
     let (mut values, mut starts) = <_>::default();
     let read = |at: usize| {
         let lent = opened.read(at, &mut values, &mut starts).unwrap();

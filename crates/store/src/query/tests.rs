@@ -45,7 +45,7 @@ fn memory_and_blocks_are_one() {
     store.ingest(&w.finish(), now);
 
     let values = |matchers: &[Matcher], from_ms: i64| -> Vec<(String, Vec<f64>)> {
-        let opened = store.select(matchers, from_ms, NOW_MS, 0).unwrap();
+        let opened = store.select(matchers, from_ms, NOW_MS, 0, None).unwrap();
         let (mut values, mut starts) = <_>::default();
         let mut read =
             |at: usize| opened.read(at, &mut values, &mut starts).unwrap().values.to_vec();
@@ -68,5 +68,5 @@ fn memory_and_blocks_are_one() {
     let names = store.label_names(&g, 0, NOW_MS).unwrap();
     assert_eq!(names.iter().map(|v| &**v).collect::<Vec<_>>(), ["__name__", "l"]);
     assert_eq!(store.time_range(), Some((NOW_MS - 60_000, NOW_MS)));
-    assert!(store.select(&[], 0, NOW_MS, 3).is_err());
+    assert!(store.select(&[], 0, NOW_MS, 3, None).is_err());
 }

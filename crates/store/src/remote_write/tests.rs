@@ -147,7 +147,7 @@ fn a_selection_has_what_blocks_and_memory_have() {
     let catalog = store.storage().catalog(otlp_wire::Signal::Metrics);
     let block = crate::metrics::write_block(catalog, vec![flushed]).expect("writes").expect("some");
     catalog.commit(vec![block], &[], None).expect("commits");
-    let found = store.select(&[], NOW_MS - 1, NOW_MS, 0).expect("selects");
+    let found = store.select(&[], NOW_MS - 1, NOW_MS, 0, None).expect("selects");
     let (mut values, mut starts) = (vec![], vec![]);
     let read = found.read(0, &mut values, &mut starts).expect("reads");
     assert_eq!((&read.times[..], read.values), (&[NOW_MS - 1, NOW_MS][..], &[2.0, 3.0][..]));

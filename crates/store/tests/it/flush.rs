@@ -43,7 +43,7 @@ fn log(id: u64) -> Payload {
 pub(crate) fn found(store: &Store) -> [BTreeMap<u64, u32>; 3] {
     let mut all: [BTreeMap<u64, u32>; 3] = Default::default();
     let matcher = Matcher::new(MatchOp::Equal, "__name__", "id").unwrap();
-    let series = store.select(&[matcher], 0, i64::MAX, 0).unwrap();
+    let series = store.select(&[matcher], 0, i64::MAX, 0, None).unwrap();
     for at in 0..series.len() {
         let (mut values, mut starts) = (Vec::new(), Vec::new());
         for value in series.read(at, &mut values, &mut starts).unwrap().values {
