@@ -7,6 +7,7 @@
 //! - [`random`]: randomness as a parameter, real or seeded
 //! - [`files`]: the file layer as a parameter, real or forgetful
 //! - [`duration`], [`bytesize`]: quantities as people write them
+//! - [`percent`]: text in URLs
 //! - [`labels`]: sorted label sets and label matchers with Prometheus' meaning
 //!
 //! No async, no network. A thing moves here only when a second crate needs it.
@@ -19,6 +20,7 @@ pub mod error;
 pub mod files;
 pub mod labels;
 mod pattern;
+pub mod percent;
 pub mod random;
 
 pub use backoff::{Backoff, BackoffSettings};

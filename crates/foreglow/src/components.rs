@@ -9,6 +9,7 @@ pub fn components() -> Components {
         receivers: vec![
             receivers::otlp::factory(),
             receivers::hostmetrics::factory(),
+            receivers::jaeger::factory(),
             receivers::prometheus::factory(),
             receivers::otlpjsonfile::factory(),
         ],

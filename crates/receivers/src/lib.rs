@@ -5,6 +5,7 @@
 //! components. Only receivers (and extensions) listen on sockets.
 
 pub mod hostmetrics;
+pub mod jaeger;
 mod net;
 pub mod otlp;
 pub mod otlpjsonfile;

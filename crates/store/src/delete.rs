@@ -60,7 +60,7 @@ impl Store {
         let options = StorageOptions { interval: None, ..StorageOptions::default() };
         let to = Storage::open(folder, options, "snapshot", files, clock)?;
         let mut all = Checked::default();
-        for signal in [Signal::Metrics, Signal::Traces, Signal::Logs] {
+        for signal in Signal::ALL {
             let copied = care::copy(self.storage().catalog(signal), to.catalog(signal))?;
             all.blocks += copied.blocks;
             all.bytes += copied.bytes;

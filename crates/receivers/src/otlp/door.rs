@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From a request body to the pipeline: inflate, admit, hand over. The same for both transports.
+//! From a request body to the pipeline: inflate, admit, hand over. The same for all transports.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,8 +11,11 @@ use http::HeaderMap;
 use otlp_wire::{Payload, Signal};
 use pipeline::auth::AuthData;
 use pipeline::telemetry::ReceiverMeter;
-use pipeline::{Acks, Batch, Budget, Delivered, Encoded, Encoding, Inlets, Meta, Permit, Token};
+use pipeline::{
+    Acks, Batch, Budget, Context, Delivered, Encoded, Encoding, Inlets, Meta, Permit, Token,
+};
 
+use crate::jaeger::model;
 use crate::net::inflate::{self, InflateError, inflate};
 
 /// What both transports share.
@@ -22,10 +25,29 @@ pub(crate) struct Door {
     pub budget: Budget,
 }
 
+impl Door {
+    /// The door to `inlets`.
+    pub fn new(inlets: Inlets, context: &Context) -> Door {
+        let budget = context.host.budget().clone();
+        Door { inlets, clock: context.clock.clone(), budget }
+    }
+}
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// OTLP in protobuf.
+    Protobuf,
+    /// OTLP in JSON.
+    Json,
+    /// A `PostSpansRequest` of Jaeger.
+    Jaeger,
+}
+
 /// One request as read from the connection.
 pub(crate) struct Request<'a> {
     pub signal: Signal,
-    pub json: bool,
+    pub form: Form,
     pub encoding: Option<Encoding>,
     pub bytes: Bytes,
     /// Largest plain body.
@@ -108,10 +130,13 @@ fn decode(
             (Bytes::from(plain), Some(encoded))
         }
     };
-    if request.json {
-        return Ok((Payload::from_json(request.signal, &plain).map_err(Error::from)?, None));
-    }
-    let payload = Payload::admit(request.signal, plain.clone()).map_err(Error::from)?;
+    let payload = match request.form {
+        Form::Json => {
+            return Ok((Payload::from_json(request.signal, &plain).map_err(Error::from)?, None));
+        }
+        Form::Jaeger => return Ok((model::payload(&plain)?, None)),
+        Form::Protobuf => Payload::admit(request.signal, plain.clone()).map_err(Error::from)?,
+    };
     // Odd encodings were normalised: the body as received would say something else.
     let same = payload.bytes().as_ptr() == plain.as_ptr();
     Ok((payload, encoded.filter(|_| same)))

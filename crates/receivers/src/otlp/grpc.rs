@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! OTLP over gRPC, on hyper's HTTP/2: unary calls whose message stays bytes.
+//! OTLP over gRPC, and Jaeger's gRPC, on hyper's HTTP/2: unary calls whose message stays bytes.
 //!
 //! A unary call is one length-prefixed message in and one out, with the status in trailers, so
 //! this is less code than a codec for a gRPC framework, and it keeps what a framework hides: the
@@ -11,12 +11,14 @@
 //! ```
 //! Source: grpc/doc/PROTOCOL-HTTP2.md; opentelemetry-proto, docs/specification.md.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use ::net::listen::{self, Serving};
 use base64::Engine;
 use basics::error::grpc_message;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -24,12 +26,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use otlp_wire::Signal;
 use pipeline::auth::{AuthData, ServerAuth};
+use pipeline::config::shared::GrpcServer;
 use pipeline::telemetry::{CallMeter, ReceiverMeter};
 
-use super::door::{self, Door, Refusal};
+use super::door::{self, Door, Form, Refusal};
 use super::status::{self, Status, code};
+use super::{CONNECTION_WINDOW, FRAME_SIZE_MAX, REQUEST_BYTES_MAX, STREAM_WINDOW, STREAMS_MAX};
 use crate::net::body::{self, BODY_TIME_MAX, BodyError};
 use crate::net::inflate;
 
@@ -42,9 +48,43 @@ const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encodin
 /// Bytes before each message.
 const PREFIX: usize = 5;
 
+/// gRPC's defaults for a server: a ping after two idle hours, 20 s for the answer.
+const PING_INTERVAL: Duration = Duration::from_secs(2 * 3600);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Whose calls are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// The export services of OTLP.
+    Otlp,
+    /// `PostSpans` of Jaeger.
+    Jaeger,
+}
+
+impl Protocol {
+    /// What comes by calls of this path.
+    fn signal(self, path: &str) -> Option<Signal> {
+        match (self, path) {
+            (Protocol::Otlp, "/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+            | (Protocol::Jaeger, "/jaeger.api_v2.CollectorService/PostSpans") => {
+                Some(Signal::Traces)
+            }
+            (Protocol::Otlp, "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export") => {
+                Some(Signal::Metrics)
+            }
+            (Protocol::Otlp, "/opentelemetry.proto.collector.logs.v1.LogsService/Export") => {
+                Some(Signal::Logs)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Settings of the service.
 #[derive(Clone)]
 pub(crate) struct Service {
+    /// Whose calls it answers.
+    pub protocol: Protocol,
     /// Largest message, compressed and plain, in bytes.
     pub limit: usize,
     /// Keep request headers as metadata.
@@ -57,8 +97,58 @@ pub(crate) struct Service {
     pub calls: Option<CallMeter>,
 }
 
+/// Listens at `endpoint` and hands what comes to `door`.
+pub(crate) async fn serve(
+    protocol: Protocol,
+    config: &GrpcServer,
+    endpoint: &str,
+    context: &pipeline::Context,
+    door: &Arc<Door>,
+) -> basics::Result<Serving> {
+    let rules = config.rules("grpc")?;
+    let service = Arc::new(Service {
+        protocol,
+        limit: config.message_bytes_max(REQUEST_BYTES_MAX),
+        include_metadata: config.include_metadata,
+        auth: super::server_auth(context, config.auth.as_ref())?,
+        meter: ReceiverMeter::new(context.host.telemetry(), &context.id, "grpc"),
+        calls: CallMeter::server(context.host.telemetry()),
+    });
+    let streams = match config.max_concurrent_streams {
+        0 => STREAMS_MAX,
+        streams => streams,
+    };
+    let keepalive = config.keepalive.server_parameters;
+    let ping = keepalive.time.nonzero().unwrap_or(PING_INTERVAL);
+    let pong = keepalive.timeout.nonzero().unwrap_or(PING_TIMEOUT);
+    let door = door.clone();
+    let listener = context.host.listeners().bind(endpoint).await?;
+    let serving = listen::serve(listener, rules, move |stream, peer, activity| {
+        let (door, service) = (door.clone(), service.clone());
+        let service = service_fn(move |request| {
+            let call = call(door.clone(), service.clone(), peer, request);
+            let busy = activity.begin();
+            async move {
+                let _busy = busy;
+                Ok::<_, Infallible>(call.await)
+            }
+        });
+        let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME_SIZE_MAX)
+            .max_concurrent_streams(streams)
+            .keep_alive_interval(Some(ping))
+            .keep_alive_timeout(pong);
+        builder.serve_connection(TokioIo::new(stream), service)
+    });
+    serving.map_err(|e| basics::Error::invalid("cannot listen").caused_by(e))
+}
+
 /// Answers one call.
-pub(crate) async fn call(
+async fn call(
     door: Arc<Door>,
     service: Arc<Service>,
     peer: SocketAddr,
@@ -68,7 +158,8 @@ pub(crate) async fn call(
         return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     let timed = service.calls.as_ref().map(|calls| {
-        let path = signal_of(request.uri().path()).map(|_| request.uri().path().to_owned());
+        let path = request.uri().path();
+        let path = service.protocol.signal(path).map(|_| path.to_owned());
         (calls, path.unwrap_or_else(|| "_OTHER".to_owned()), Instant::now())
     });
     let outcome = export(&door, &service, peer, request).await;
@@ -88,8 +179,8 @@ async fn export(
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Bytes, Status> {
-    let Some(signal) = signal_of(request.uri().path()).filter(|s| door.inlets.of(*s).is_some())
-    else {
+    let signal = service.protocol.signal(request.uri().path());
+    let Some(signal) = signal.filter(|signal| door.inlets.of(*signal).is_some()) else {
         let message = format!("unknown service or no pipeline for it: {}", request.uri().path());
         return Err(Status { code: code::UNIMPLEMENTED, ..Status::invalid(message) });
     };
@@ -127,7 +218,10 @@ async fn export(
     };
     let request = door::Request {
         signal,
-        json: false,
+        form: match service.protocol {
+            Protocol::Otlp => Form::Protobuf,
+            Protocol::Jaeger => Form::Jaeger,
+        },
         encoding,
         bytes: message,
         limit: service.limit,
@@ -137,22 +231,17 @@ async fn export(
     };
     let taken = door.take(request, permit, &service.meter).await;
     let delivered = taken.map_err(|refusal| Status::from(&refusal))?;
-    Ok(status::success(signal, &delivered, false))
+    Ok(match service.protocol {
+        Protocol::Otlp => status::success(signal, &delivered, false),
+        // It has no word for what was rejected.
+        Protocol::Jaeger => Bytes::new(),
+    })
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
     let value = headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let value = value.split(';').next().unwrap_or("").trim();
     value == "application/grpc" || value == "application/grpc+proto"
-}
-
-fn signal_of(path: &str) -> Option<Signal> {
-    match path {
-        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Some(Signal::Traces),
-        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => Some(Signal::Metrics),
-        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Some(Signal::Logs),
-        _ => None,
-    }
 }
 
 /// Reads until the message prefix is complete; what comes with it comes too. A client that only

@@ -19,7 +19,7 @@ use pipeline::auth::{AuthData, Denied, ServerAuth};
 use pipeline::telemetry::{CallMeter, Ended, ReceiverMeter};
 
 use super::cors::Cors;
-use super::door::{self, Door, Refusal};
+use super::door::{self, Door, Form, Refusal};
 use super::status::{self, Status};
 use crate::net::body::{self, BodyError};
 use crate::net::inflate;
@@ -163,7 +163,7 @@ async fn export(
         .map_err(|e| body_status(&e))?;
     let request = door::Request {
         signal,
-        json,
+        form: if json { Form::Json } else { Form::Protobuf },
         encoding,
         bytes,
         limit: service.limit,

@@ -10,15 +10,14 @@
 
 mod config;
 mod cors;
-mod door;
-mod grpc;
+pub(crate) mod door;
+pub(crate) mod grpc;
 mod http;
 mod status;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::net::listen::{self, Serving};
 use async_trait::async_trait;
@@ -30,13 +29,14 @@ use otlp_wire::Signal;
 use parking_lot::Mutex;
 use pipeline::auth::ServerAuth;
 use pipeline::component::ReceiverFactory;
-use pipeline::config::shared::{Auth, GrpcServer, TimeOuts};
+use pipeline::config::shared::{Auth, TimeOuts};
 use pipeline::telemetry::{CallMeter, ReceiverMeter};
 use pipeline::{Context, Inlets, Receiver};
 
 pub use config::{Config, Http, Protocols, REQUEST_BYTES_MAX};
 
 use door::Door;
+use grpc::Protocol;
 
 /// Flow-control windows: one request of 4 MiB without waiting, 16 MiB a connection. With HTTP/2's
 /// default of 64 KiB throughput was a quarter.
@@ -46,9 +46,6 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 const FRAME_SIZE_MAX: u32 = 1 << 20;
 /// Concurrent calls of one connection, above what SDKs and collectors use.
 const STREAMS_MAX: u32 = 256;
-/// gRPC's defaults for a server: a ping after two idle hours, 20 s for the answer.
-const PING_INTERVAL: Duration = Duration::from_secs(2 * 3600);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Headers must be complete within a minute; the collector has no limit here. Nothing else has one:
 /// an answer may wait for back-pressure, and an SDK may export once in five minutes.
 const TIME_OUTS: TimeOuts = TimeOuts { head: secs(60), answer: secs(0), idle: secs(0) };
@@ -66,7 +63,7 @@ pub fn factory() -> ReceiverFactory {
     ReceiverFactory {
         kind: "otlp",
         aliases: &[],
-        signals: &[Signal::Traces, Signal::Metrics, Signal::Logs],
+        signals: &Signal::ALL,
         summary: "OTLP over gRPC and HTTP (protobuf and JSON)",
         decode: pipeline::config::decode::<Config>,
         build: |config, context| {
@@ -81,8 +78,7 @@ pub fn factory() -> ReceiverFactory {
 impl Otlp {
     /// A receiver that hands what it takes to `inlets`.
     pub fn new(config: Arc<Config>, context: Context, inlets: Inlets) -> Self {
-        let budget = context.host.budget().clone();
-        let door = Arc::new(Door { inlets, clock: context.clock.clone(), budget });
+        let door = Arc::new(Door::new(inlets, &context));
         Otlp { config, context, door, serving: Mutex::new(Vec::new()) }
     }
 
@@ -91,58 +87,14 @@ impl Otlp {
         self.serving.lock().iter().map(Serving::address).collect()
     }
 
-    fn meter(&self, transport: &str) -> ReceiverMeter {
-        ReceiverMeter::new(self.context.host.telemetry(), &self.context.id, transport)
-    }
-
-    async fn start_grpc(&self, config: &GrpcServer) -> Result<Serving> {
-        let rules = config.rules("grpc")?;
-        let service = Arc::new(grpc::Service {
-            limit: config.message_bytes_max(REQUEST_BYTES_MAX),
-            include_metadata: config.include_metadata,
-            auth: self.server_auth(config.auth.as_ref())?,
-            meter: self.meter("grpc"),
-            calls: CallMeter::server(self.context.host.telemetry()),
-        });
-        let streams = match config.max_concurrent_streams {
-            0 => STREAMS_MAX,
-            streams => streams,
-        };
-        let keepalive = config.keepalive.server_parameters;
-        let ping = keepalive.time.nonzero().unwrap_or(PING_INTERVAL);
-        let pong = keepalive.timeout.nonzero().unwrap_or(PING_TIMEOUT);
-        let door = self.door.clone();
-        let listener = self.context.host.listeners().bind(&config::grpc_endpoint(config)).await?;
-        let serving = listen::serve(listener, rules, move |stream, peer, activity| {
-            let (door, service) = (door.clone(), service.clone());
-            let service = service_fn(move |request| {
-                let call = grpc::call(door.clone(), service.clone(), peer, request);
-                let busy = activity.begin();
-                async move {
-                    let _busy = busy;
-                    Ok::<_, Infallible>(call.await)
-                }
-            });
-            let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            builder
-                .timer(TokioTimer::new())
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                .max_frame_size(FRAME_SIZE_MAX)
-                .max_concurrent_streams(streams)
-                .keep_alive_interval(Some(ping))
-                .keep_alive_timeout(pong);
-            builder.serve_connection(TokioIo::new(stream), service)
-        });
-        serving.map_err(|e| Error::invalid("cannot listen").caused_by(e))
-    }
-
     async fn start_http(&self, config: &Http) -> Result<Serving> {
         let server = &config.server;
         let rules = server.rules("http", &["h2", "http/1.1"], TIME_OUTS)?;
-        let auth = self.server_auth(server.auth.as_ref())?;
-        let calls = CallMeter::server(self.context.host.telemetry());
-        let service = Arc::new(config.service(self.meter("http"), auth, calls)?);
+        let auth = server_auth(&self.context, server.auth.as_ref())?;
+        let telemetry = self.context.host.telemetry();
+        let meter = ReceiverMeter::new(telemetry, &self.context.id, "http");
+        let calls = CallMeter::server(telemetry);
+        let service = Arc::new(config.service(meter, auth, calls)?);
         let keep_alive = server.keep_alives_enabled.unwrap_or(true);
         let door = self.door.clone();
         let listener = self.context.host.listeners().bind(&config.endpoint()).await?;
@@ -169,11 +121,12 @@ impl Otlp {
         });
         serving.map_err(|e| Error::invalid("cannot listen").caused_by(e))
     }
+}
 
-    fn server_auth(&self, auth: Option<&Auth>) -> Result<Option<Arc<dyn ServerAuth>>> {
-        let find = |auth: &Auth| self.context.host.authenticators().server(&auth.authenticator);
-        auth.map(find).transpose()
-    }
+/// The authenticator that is named.
+fn server_auth(context: &Context, auth: Option<&Auth>) -> Result<Option<Arc<dyn ServerAuth>>> {
+    let find = |auth: &Auth| context.host.authenticators().server(&auth.authenticator);
+    auth.map(find).transpose()
 }
 
 const fn secs(seconds: u64) -> pipeline::config::Duration {
@@ -185,8 +138,10 @@ impl Receiver for Otlp {
     async fn start(&self) -> Result<()> {
         let mut started = Vec::new();
         if let Some(config) = &self.config.protocols.grpc {
-            started.push(self.start_grpc(config).await?);
-            tracing::info!(endpoint = config::grpc_endpoint(config), "Starting GRPC server");
+            let endpoint = config::grpc_endpoint(config);
+            let (context, door) = (&self.context, &self.door);
+            started.push(grpc::serve(Protocol::Otlp, config, &endpoint, context, door).await?);
+            tracing::info!(endpoint, "Starting GRPC server");
         }
         if let Some(config) = &self.config.protocols.http {
             started.push(self.start_http(config).await?);

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use basics::percent::encoded;
 use basics::{Error, Result};
 use http::Uri;
 use pipeline::relabel::{LabelSet, Relabel};
@@ -122,14 +123,7 @@ fn uri(job: &Job, labels: &LabelSet) -> Result<Uri> {
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
     for (at, (key, value)) in pairs.iter().enumerate() {
         text.push(if at == 0 && !path.contains('?') { '?' } else { '&' });
-        text.push_str(&format!("{}={}", escaped(key), escaped(value)));
+        text.push_str(&format!("{}={}", encoded(key), encoded(value)));
     }
     text.parse().map_err(|_| Error::invalid(format!("target {address:?} makes no URL: {text}")))
-}
-
-fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }

@@ -162,8 +162,8 @@ pub(super) fn call(name: &str, arguments: &[Value], world: &dyn World) -> Result
             let duration = basics::duration::parse_prometheus(text(0)?);
             Value::Float(duration.map_err(|e| e.to_string())?.as_secs_f64())
         }
-        "urlQueryEscape" | "urlquery" => Value::Text(escaped(text(0)?)),
-        "graphLink" => Value::Text(format!("/graph?g0.expr={}&g0.tab=0", escaped(text(0)?))),
+        "urlQueryEscape" | "urlquery" => Value::Text(form_encoded(text(0)?)),
+        "graphLink" => Value::Text(format!("/graph?g0.expr={}&g0.tab=0", form_encoded(text(0)?))),
         "tableLink" => Value::Text(table_link(text(0)?)),
         other => return Err(format!("function {other:?} not defined")),
     })
@@ -348,21 +348,12 @@ fn timestamp(seconds: f64) -> String {
     }
 }
 
-/// The path of a page with a query's table.
-pub(in crate::rules) fn table_link(query: &str) -> String {
-    format!("/graph?g0.expr={}&g0.tab=1", escaped(query))
+/// As in the values of a form.
+fn form_encoded(text: &str) -> String {
+    basics::percent::encoded(text).replace("%20", "+")
 }
 
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(byte.into())
-            }
-            b' ' => out.push('+'),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+/// The path of a page with a query's table.
+pub(in crate::rules) fn table_link(query: &str) -> String {
+    format!("/graph?g0.expr={}&g0.tab=1", form_encoded(query))
 }
