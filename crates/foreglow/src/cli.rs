@@ -248,12 +248,38 @@ pub enum Service {
     Inference,
     /// Log streams, shells, websockets and tasks of a lively day: WORKER_LOAD, WORKER_METRICS.
     Worker,
-    /// Three data planes (a shop and its collector each) and a control plane that scrapes them, as
-    /// processes; each of the others goes on when one ends.
-    Planes,
+}
+
+/// Services with all they send to, as processes of this host; when one ends, the others go on and it
+/// is started again.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Processes {
+    /// Three data planes (a shop and its collector each) and a control plane that scrapes them.
+    Planes(PortShift),
+    /// The worker, a collector, and a store on 8428 (metrics) and 16686 (traces).
+    WorkerStack(PortShift),
+    /// The inference service on 9000, a collector, and a store on 7070 and 16686.
+    InferenceStack(PortShift),
     /// The whole story in a minute: baseline, inference switched on live, what it is worth; every
     /// statement is checked.
     Walkthrough,
+}
+
+/// Where the usual ports are taken.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct PortShift {
+    /// Moves all ports but that of --listen by so many.
+    #[arg(long = "port-shift", value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=40_000))]
+    pub ports: u16,
+}
+
+/// What is run beside the demo itself.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Watched {
+    #[command(flatten)]
+    Service(Service),
+    #[command(flatten)]
+    Processes(Processes),
 }
 
 /// Which shop.
@@ -269,9 +295,9 @@ pub struct Shop {
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Demo {
     /// A service instrumented with the official SDK, which runs alone and takes the OTEL_*
-    /// variables.
+    /// variables; or services with all they send to, as processes.
     #[command(subcommand)]
-    pub service: Option<Service>,
+    pub watched: Option<Watched>,
     /// Where to send by OTLP/HTTP; follow a receiver that was moved with --set.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
     pub endpoint: String,

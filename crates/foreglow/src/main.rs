@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, LoadKind};
+use cli::{Cli, Command, LoadKind, Watched};
 
 /// Many small allocations from many threads, which mimalloc does best.
 #[global_allocator]
@@ -45,8 +45,9 @@ fn main() -> ExitCode {
     }
     let outcome = match cli.command {
         None => run::run(&cli.options, None),
-        Some(Command::Demo(demo)) => match &demo.service {
-            Some(service) => services::run(&cli.options, service),
+        Some(Command::Demo(demo)) => match &demo.watched {
+            Some(Watched::Service(service)) => services::run(&cli.options, service),
+            Some(Watched::Processes(which)) => system::run(&cli.options, *which),
             None => run::run(&cli.options, Some(demo)),
         },
         Some(Command::Validate(how)) if how.report => {

@@ -6,19 +6,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Options, Service};
 use crate::stop;
-use crate::system;
 
 /// What is logged unless `FOREGLOW_LOG` says otherwise: of the SDK only what went wrong.
 const FILTER: &str = "info,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry_otlp=warn";
 
 /// Serves until SIGINT or SIGTERM.
 pub fn run(options: &Options, service: &Service) -> Result<()> {
-    if matches!(service, Service::Planes) {
-        return system::planes::run(options);
-    }
-    if matches!(service, Service::Walkthrough) {
-        return system::walkthrough::run(options);
-    }
     let filter = EnvFilter::try_from_env("FOREGLOW_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
     tracing_subscriber::fmt().with_env_filter(filter).with_target(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -47,7 +40,6 @@ pub fn run(options: &Options, service: &Service) -> Result<()> {
                 demo::inference::run(settings, ready, stop).await
             }
             Service::Worker => demo::worker::run(demo::worker::Settings::of(variable)?, stop).await,
-            Service::Planes | Service::Walkthrough => Ok(()),
         }
     })
 }

@@ -5,14 +5,16 @@
 //! Each is this program with other arguments; what it says goes to a file of its own. Nothing but
 //! these processes is touched. One that ends is started again after [`AGAIN`]; the others go on.
 
+mod ask;
+pub mod inference;
 pub mod planes;
 pub mod scenarios;
+pub mod stack;
 pub mod walkthrough;
+pub mod worker;
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,6 +24,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::cli::{Options, Processes};
+use stack::Ports;
 
 /// Between the end of a process and its next start.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -35,17 +40,25 @@ const READY: Duration = Duration::from_secs(30);
 /// Longest wait for one to end; it gives up after 25 s by itself.
 const STOP: Duration = Duration::from_secs(28);
 
+/// Longest log of a process: one that says everything it gets is emptied now and then.
+const LOG_MAX: u64 = 64 << 20;
+
 /// A process to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Program {
     /// What it is called in messages, and its log file.
     pub name: String,
+    /// Where it is found and what it does, for people.
+    pub about: String,
     /// Arguments of this program.
     pub arguments: Vec<String>,
     /// Variables beside those this process has.
     pub environment: Vec<(&'static str, String)>,
-    /// Ready when this path answers 200 at this port of the loopback interface.
-    pub ready: (u16, &'static str),
+    /// Where it listens.
+    pub ports: Vec<u16>,
+    /// Ready when this path answers 200 at this port of the loopback interface; at once if there is
+    /// none.
+    pub ready: Option<(u16, &'static str)>,
 }
 
 /// Processes that run; killed when dropped without [`System::stop`].
@@ -82,15 +95,12 @@ impl System {
     /// # Errors
     /// When it cannot be started, ends, or is not ready in time; its last line is in the message.
     pub async fn start(&mut self, program: Program, go_on: impl Fn() -> bool) -> Result<()> {
-        let (port, path) = program.ready;
-        if get(port, "/").is_some() || TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            bail!("{}: port {port} is in use by another process", program.name);
-        }
         let child = self.spawn(&program)?;
-        let name = program.name.clone();
+        let (name, ready) = (program.name.clone(), program.ready);
+        let is_ready = || ready.is_none_or(|(port, path)| ask::status(port, path) == Some(200));
         self.running.push(Running { program, child, again: None });
         let deadline = Instant::now() + READY;
-        while get(port, path) != Some(200) {
+        while !is_ready() {
             let pids = &self.pids;
             let ended = self.running.last_mut().and_then(|running| running.ended(pids));
             if ended.is_some() || Instant::now() > deadline {
@@ -109,10 +119,16 @@ impl System {
     /// Watches over all of them until `go_on` says false.
     pub async fn watch(&mut self, go_on: impl Fn() -> bool) {
         while go_on() {
-            for index in 0..self.running.len() {
-                self.look_at(index);
-            }
+            self.look();
             tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Looks after each of them once.
+    pub fn look(&mut self) {
+        for index in 0..self.running.len() {
+            self.look_at(index);
+            self.bound_log(&self.running[index].program.name);
         }
     }
 
@@ -188,6 +204,14 @@ impl System {
         self.folder.join(format!("{name}.log"))
     }
 
+    fn bound_log(&self, name: &str) {
+        let path = self.log_of(name);
+        if std::fs::metadata(&path).is_ok_and(|log| log.len() > LOG_MAX) {
+            // It is appended to, so what comes next stands at the beginning.
+            let _ = OpenOptions::new().write(true).truncate(true).open(&path);
+        }
+    }
+
     fn last_line(&self, name: &str) -> String {
         let log = std::fs::read_to_string(self.log_of(name)).unwrap_or_default();
         log.lines()
@@ -224,22 +248,13 @@ impl Drop for System {
     }
 }
 
-/// Status of `GET path` at a port of the loopback interface; none if nobody answers in a second.
-fn get(port: u16, path: &str) -> Option<u16> {
-    Some(answer(port, path)?.0)
-}
-
-/// Status and body of `GET path`.
-fn answer(port: u16, path: &str) -> Option<(u16, String)> {
-    let patience = Some(Duration::from_secs(1));
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(patience).ok()?;
-    stream.set_write_timeout(patience).ok()?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut text = Vec::new();
-    stream.take(1 << 20).read_to_end(&mut text).ok()?;
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+/// Runs a system until SIGINT or SIGTERM.
+pub fn run(options: &Options, which: Processes) -> Result<()> {
+    let table = match which {
+        Processes::Planes(shift) => planes::table(options, Ports(shift.ports))?.1,
+        Processes::WorkerStack(shift) => worker::table(options, Ports(shift.ports))?,
+        Processes::InferenceStack(shift) => inference::table(options, Ports(shift.ports))?,
+        Processes::Walkthrough => return walkthrough::run(options),
+    };
+    table.run()
 }

@@ -13,14 +13,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::{Program, System, answer};
+use super::Program;
+use super::stack::{Ports, Seen, Stack, foreglow, service};
 use crate::cli::Options;
-use crate::stop;
 
 /// What there is unless `planes.txt` says otherwise.
 const PLANES: &str =
@@ -32,15 +31,12 @@ const FIRST: u16 = 8081;
 /// Planes at most: their ports must not run into each other.
 const PLANES_MAX: usize = 40;
 
-/// Port of the control plane unless `--listen` says otherwise.
-const CONTROL: &str = "127.0.0.1:7070";
-
-/// Longest wait for all planes to be seen by the control plane: three scrapes.
-const VISIBLE: Duration = Duration::from_secs(30);
+/// Port of the control plane.
+const CONTROL: u16 = 7070;
 
 /// A data plane and its ports.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Plane {
+pub struct Plane {
     pub name: String,
     pub shop: u16,
     grpc: u16,
@@ -51,7 +47,7 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    fn new(name: String, shop: u16) -> Result<Plane> {
+    fn new(name: String, shop: u16, ports: Ports) -> Result<Plane> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || !name.chars().all(is_plain) {
             bail!("plane {name:?}: a name is letters, digits, - and _");
@@ -63,11 +59,11 @@ impl Plane {
         };
         Ok(Plane {
             name,
-            shop,
-            grpc: 14317 + 10 * number,
-            http: 14318 + 10 * number,
-            exporter: 8889 + number,
-            metrics: 18888 + number,
+            shop: ports.at(shop),
+            grpc: ports.at(14317 + 10 * number),
+            http: ports.at(14318 + 10 * number),
+            exporter: ports.at(8889 + number),
+            metrics: ports.at(18888 + number),
         })
     }
 
@@ -76,9 +72,9 @@ impl Plane {
     }
 
     /// The document's collector, with these ports; traces and logs go on to the control plane.
-    fn collector(&self) -> String {
+    fn collector(&self, ports: Ports) -> String {
         let Plane { name, grpc, http, exporter, metrics, .. } = self;
-        let id = self.id();
+        let (id, control) = (self.id(), ports.address(4317));
         format!(
             "receivers:
   otlp:
@@ -107,7 +103,7 @@ exporters:
     endpoint: 127.0.0.1:{exporter}
   logging:
   otlp/control:
-    endpoint: 127.0.0.1:4317
+    endpoint: {control}
     tls:
       insecure: true
 service:
@@ -132,39 +128,29 @@ service:
     }
 
     fn programs(&self, folder: &Path) -> [Program; 2] {
-        let data = folder.join(format!("{}-collector", self.name));
-        let config = folder.join(format!("{}.yaml", self.name));
+        let Plane { name, shop, grpc, http, exporter, metrics } = self;
         let collector = Program {
-            name: format!("{}-collector", self.name),
-            arguments: vec![
-                format!("--config={}", config.display()),
-                format!("--data={}", data.display()),
-                "--listen=off".to_owned(),
-            ],
-            environment: Vec::new(),
-            ready: (self.exporter, "/metrics"),
+            about: format!("http://127.0.0.1:{exporter}/metrics"),
+            ports: vec![*grpc, *http, *exporter, *metrics],
+            ready: Some((*exporter, "/metrics")),
+            ..foreglow(folder, &format!("{name}-collector"), "off", &[])
         };
-        let shop = Program {
-            name: format!("{}-shop", self.name),
-            arguments: ["demo", "shop"]
-                .map(str::to_owned)
-                .into_iter()
-                .chain([format!("--listen=127.0.0.1:{}", self.shop)])
-                .collect(),
-            environment: vec![
-                ("ENV", self.name.clone()),
-                ("DATA_PLANE_ID", self.id()),
-                ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", self.http)),
-                ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf".to_owned()),
-            ],
-            ready: (self.shop, "/health"),
+        let id = self.id();
+        let environment = [("ENV", name.as_str()), ("DATA_PLANE_ID", &id)];
+        let mut service = Program {
+            name: format!("{name}-shop"),
+            about: format!("http://127.0.0.1:{shop}/"),
+            ports: vec![*shop],
+            ready: Some((*shop, "/health")),
+            ..service("shop", ("http/protobuf", *http), &environment)
         };
-        [collector, shop]
+        service.arguments.push(format!("--listen=127.0.0.1:{shop}"));
+        [collector, service]
     }
 }
 
 /// The planes of a file's text.
-fn planes(text: &str) -> Result<Vec<Plane>> {
+fn planes(text: &str, ports: Ports) -> Result<Vec<Plane>> {
     let mut planes: Vec<Plane> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -175,8 +161,10 @@ fn planes(text: &str) -> Result<Vec<Plane>> {
         let parts = parts.and_then(|(name, port)| Some((name, port.trim().parse().ok()?)));
         let (name, shop) =
             parts.with_context(|| format!("line {number}: {line:?} is no name and port"))?;
-        let plane = Plane::new(name.to_owned(), shop).with_context(|| format!("line {number}"))?;
-        if let Some(same) = planes.iter().find(|known| known.shop == shop || known.name == name) {
+        let plane = Plane::new(name.to_owned(), shop, ports);
+        let plane = plane.with_context(|| format!("line {number}"))?;
+        let is_same = |known: &&Plane| known.shop == plane.shop || known.name == plane.name;
+        if let Some(same) = planes.iter().find(is_same) {
             bail!("line {number}: {name} {shop}: there is {} {} already", same.name, same.shop);
         }
         planes.push(plane);
@@ -205,13 +193,16 @@ fn prometheus(planes: &[Plane]) -> String {
 }
 
 /// What the control plane has beside its Prometheus file: traces and logs of the planes.
-const CONTROL_PLANE: &str = "receivers:
+fn control_plane(ports: Ports) -> String {
+    let (grpc, http) = (ports.address(4317), ports.address(4318));
+    format!(
+        "receivers:
   otlp:
     protocols:
       grpc:
-        endpoint: 127.0.0.1:4317
+        endpoint: {grpc}
       http:
-        endpoint: 127.0.0.1:4318
+        endpoint: {http}
 exporters:
   embedded_store:
 service:
@@ -222,119 +213,65 @@ service:
     logs:
       receivers: [otlp]
       exporters: [embedded_store]
-";
-
-/// Planes, where their files are, and the control plane's address.
-pub(super) struct Setting {
-    pub planes: Vec<Plane>,
-    pub folder: PathBuf,
-    pub port: u16,
-    listen: String,
+"
+    )
 }
 
-impl Setting {
-    /// Reads the planes below the data directory, and writes the files of all processes there.
-    pub fn of(options: &Options) -> Result<Setting> {
-        let folder = options.data.join("planes");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let file = folder.join("planes.txt");
-        if !file.exists() {
-            fs::write(&file, PLANES)?;
-        }
-        let planes = planes(&fs::read_to_string(&file)?);
-        let planes = planes.map_err(|error| anyhow!("error: {}: {error:#}", file.display()))?;
-        for plane in &planes {
-            fs::write(folder.join(format!("{}.yaml", plane.name)), plane.collector())?;
-        }
-        fs::write(folder.join("prometheus.yml"), prometheus(&planes))?;
-        fs::write(folder.join("control.yaml"), CONTROL_PLANE)?;
-        let listen = options.listen.clone().unwrap_or_else(|| CONTROL.to_owned());
-        let port = listen.rsplit(':').next().and_then(|port| port.parse().ok());
-        let port = port.with_context(|| format!("error: --listen {listen}: no port"))?;
-        Ok(Setting { planes, folder, port, listen })
+/// The planes of `planes.txt` below the data directory, which is written if there is none, and all
+/// of it as a table.
+///
+/// # Errors
+/// When the file cannot be read or a line of it is no plane.
+pub fn table(options: &Options, ports: Ports) -> Result<(Vec<Plane>, Stack)> {
+    let folder = options.data.join("planes");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let file = folder.join("planes.txt");
+    if !file.exists() {
+        fs::write(&file, PLANES)?;
     }
-}
-
-/// Runs it until SIGINT or SIGTERM.
-pub fn run(options: &Options) -> Result<()> {
-    let setting = Setting::of(options)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut system = System::new(&setting.folder);
-        let stopped = stop::flag(system.killer())?;
-        let go_on = || !*stopped.borrow();
-        let outcome = start(&mut system, &setting, go_on).await;
-        if outcome.is_ok() {
-            println!("Load: foreglow load http --environment prod --environment dev --environment qa --duration 5m");
-            println!("Something happening: foreglow load scenario prod-latency");
-            println!("Ctrl-C stops all of them, twice at once.");
-            system.watch(go_on).await;
-        }
-        println!("Stopping.");
-        system.stop().await;
-        outcome.map_err(|error| anyhow!("error: {error:#}"))
-    })
-}
-
-/// Starts all of them and waits until the control plane has scraped them.
-pub(super) async fn start(
-    system: &mut System,
-    setting: &Setting,
-    go_on: impl Fn() -> bool + Copy,
-) -> Result<()> {
-    let begun = Instant::now();
-    let Setting { planes, folder, port, listen } = setting;
-    let port = *port;
-    let path = |name: &str| folder.join(name).display().to_string();
-    let control = Program {
-        name: "control-plane".to_owned(),
-        arguments: vec![
-            format!("--prometheus-config={}", path("prometheus.yml")),
-            format!("--config={}", path("control.yaml")),
-            format!("--data={}", path("control-plane")),
-            format!("--listen={listen}"),
-        ],
-        environment: Vec::new(),
-        ready: (port, "/-/ready"),
+    let planes = planes(&fs::read_to_string(&file)?, ports);
+    let planes = planes.map_err(|error| anyhow!("error: {}: {error:#}", file.display()))?;
+    let (listen, page) = ports.page(options, CONTROL)?;
+    let metrics = ports.address(8888);
+    let mut files = vec![
+        ("prometheus.yml".to_owned(), prometheus(&planes)),
+        ("control-plane.yaml".to_owned(), control_plane(ports)),
+    ];
+    let mut control = Program {
+        about: format!("http://127.0.0.1:{page}/"),
+        ports: vec![page, ports.at(4317), ports.at(4318), ports.at(8888)],
+        ready: Some((page, "/-/ready")),
+        ..foreglow(
+            &folder,
+            "control-plane",
+            &listen,
+            &[("service.telemetry.metrics.address", metrics)],
+        )
     };
-    system.start(control, go_on).await?;
-    println!("control plane        http://127.0.0.1:{port}/");
-    for plane in planes {
-        for program in plane.programs(folder) {
-            system.start(program, go_on).await?;
-        }
-        let Plane { name, shop, exporter, .. } = plane;
-        println!(
-            "data plane {name:<9} http://127.0.0.1:{shop}/  collector http://127.0.0.1:{exporter}/metrics"
-        );
+    let scrapes = folder.join("prometheus.yml");
+    control.arguments.push(format!("--prometheus-config={}", scrapes.display()));
+    let mut programs = vec![control];
+    for plane in &planes {
+        files.push((format!("{}-collector.yaml", plane.name), plane.collector(ports)));
+        programs.extend(plane.programs(&folder));
     }
-    let deadline = Instant::now() + VISIBLE;
-    while !are_scraped(port, planes.len()) {
-        if Instant::now() > deadline {
-            bail!(
-                "the control plane does not see all data planes, see {}",
-                path("control-plane.log")
-            );
-        }
-        if !go_on() {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    println!(
-        "All {} data planes are scraped after {:.1} s. Another one is a line of {}.",
-        planes.len(),
-        begun.elapsed().as_secs_f64(),
-        path("planes.txt"),
-    );
-    Ok(())
-}
-
-/// True when the control plane has scraped so many data planes.
-fn are_scraped(port: u16, count: usize) -> bool {
-    let query = "/api/v1/query?query=count(up%7Bjob%3D~%22dataplane-.%2B%22%7D%20%3D%3D%201)";
-    let Some((200, body)) = answer(port, query) else { return false };
-    body.contains(&format!(",\"{count}\"]"))
+    let count = planes.len();
+    let stack = Stack {
+        files,
+        programs,
+        page,
+        seen: vec![Seen::Query(format!("count(up{{job=~\"dataplane-.+\"}} == 1) == {count}"))],
+        told: format!("All {count} data planes are scraped"),
+        look: vec![
+            format!("Another plane is a line of {}.", file.display()),
+            "Load: foreglow load http --environment prod --environment dev --environment qa \
+             --duration 5m"
+                .to_owned(),
+            "Something happening: foreglow load scenario prod-latency".to_owned(),
+        ],
+        folder,
+    };
+    Ok((planes, stack))
 }
 
 #[cfg(test)]
@@ -343,11 +280,14 @@ mod tests {
 
     #[test]
     fn a_line_is_a_plane_and_wrong_lines_are_told() {
-        let three = planes(PLANES).expect("fine");
+        let three = planes(PLANES, Ports(0)).expect("fine");
         let names: Vec<_> =
             three.iter().map(|plane| (plane.name.as_str(), plane.exporter)).collect();
         assert_eq!(names, [("prod", 8889), ("dev", 8890), ("qa", 8891)]);
-        assert_eq!(planes(&format!("{PLANES}staging 8084 # new\n")).expect("fine").len(), 4);
+        assert_eq!(
+            planes(&format!("{PLANES}staging 8084 # new\n"), Ports(0)).expect("fine").len(),
+            4
+        );
         for (text, told) in [
             ("# none", "no plane"),
             ("prod 80", "line 1: plane prod: its shop's port 80 is not between 8081"),
@@ -355,7 +295,7 @@ mod tests {
             ("a:b 8081", "letters"),
             ("prod x", "no name and port"),
         ] {
-            let error = format!("{:#}", planes(text).expect_err(text));
+            let error = format!("{:#}", planes(text, Ports(0)).expect_err(text));
             assert!(error.contains(told), "{text}: {error}");
         }
     }

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::planes::{self, Plane};
-use super::{System, answer, get};
+use super::stack::{Ports, Stack};
+use super::{System, ask};
 use crate::cli::{Options, Scenario};
 use crate::stop;
 
@@ -105,17 +106,17 @@ impl Scenario {
 pub fn run(options: &Options, scenario: Scenario) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let setting = planes::Setting::of(options)?;
-        let mut system = System::new(&setting.folder);
+        let (planes, stack) = planes::table(options, Ports(0))?;
+        let mut system = System::new(&stack.folder);
         let stopped = stop::flag(system.killer())?;
         let go_on = || !*stopped.borrow();
         println!("{}", scenario.about());
         let outcome = async {
-            match get(setting.port, "/-/ready") == Some(200) {
+            match ask::status(stack.page, "/-/ready") == Some(200) {
                 true => println!("The data planes run already."),
-                false => planes::start(&mut system, &setting, go_on).await?,
+                false => stack.start(&mut system, go_on).await?,
             }
-            play(scenario, &setting, go_on).await
+            play(scenario, &planes, &stack, go_on).await
         };
         let outcome = outcome.await;
         system.stop().await;
@@ -125,11 +126,12 @@ pub fn run(options: &Options, scenario: Scenario) -> Result<()> {
 
 async fn play(
     scenario: Scenario,
-    setting: &planes::Setting,
+    planes: &[Plane],
+    stack: &Stack,
     go_on: impl Fn() -> bool,
 ) -> Result<()> {
     let names = ["prod", "dev", "qa"];
-    let plane = |name: &str| setting.planes.iter().find(|plane| plane.name == name);
+    let plane = |name: &str| planes.iter().find(|plane| plane.name == name);
     let url = |plane: &Plane| format!("http://127.0.0.1:{}", plane.shop);
     let (told, stop) = watch::channel(false);
     let mut loads = Vec::new();
@@ -153,15 +155,15 @@ async fn play(
         faults = Faults::switch_on(&url(plane), &wanted).await?;
         println!("Switched on in {name}: {wanted}");
     }
-    println!("Look at: http://127.0.0.1:{}/", setting.port);
+    println!("Look at: http://127.0.0.1:{}/", stack.page);
     for (name, unit, expression) in FIGURES {
         println!("  {name} ({unit}): {expression}");
     }
     let begun = Instant::now();
-    let mut figures = figures(setting.port);
+    let mut figures = figures(stack.page);
     while !scenario.is_seen(&figures, &names) && begun.elapsed() < SEEN && go_on() {
         tokio::time::sleep(ASK).await;
-        figures = self::figures(setting.port);
+        figures = self::figures(stack.page);
     }
     let is_seen = scenario.is_seen(&figures, &names);
     // All loads may be over.
@@ -193,24 +195,15 @@ async fn play(
 
 /// What PromQL says of each figure; empty where it has no answer yet.
 fn figures(port: u16) -> [ByEnvironment; 3] {
-    FIGURES.map(|(_, _, expression)| ask(port, expression).unwrap_or_default())
+    FIGURES.map(|(_, _, expression)| by_environment(port, expression).unwrap_or_default())
 }
 
-fn ask(port: u16, expression: &str) -> Option<ByEnvironment> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric();
-    let encoded: String = expression
-        .bytes()
-        .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
-        .collect();
-    let (status, body) = answer(port, &format!("/api/v1/query?query={encoded}"))?;
-    if status != 200 {
-        return None;
-    }
-    let body: Value = serde_json::from_str(&body).ok()?;
+/// What PromQL says, by environment.
+fn by_environment(port: u16, expression: &str) -> Option<ByEnvironment> {
     let one = |sample: &Value| {
         let environment = sample["metric"]["environment"].as_str()?.to_owned();
         let value: f64 = sample["value"][1].as_str()?.parse().ok()?;
         value.is_finite().then_some((environment, value))
     };
-    Some(body["data"]["result"].as_array()?.iter().filter_map(one).collect())
+    Some(ask::promql(port, expression)?.iter().filter_map(one).collect())
 }

@@ -16,10 +16,12 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
+use basics::percent;
 use demo::generator::{self, SERVICES};
 use serde_json::Value;
 
-use super::{Program, System, answer};
+use super::stack::{foreglow, free};
+use super::{Program, System, ask};
 use crate::cli::Options;
 use crate::stop;
 
@@ -182,15 +184,10 @@ impl Walk<'_> {
         let begun = Instant::now();
         self.write("store.yaml", STORE_FILE)?;
         self.configure("batch")?;
-        let server = |name: &str, ready| Program {
-            name: name.to_owned(),
-            arguments: vec![
-                format!("--config={}", self.folder.join(format!("{name}.yaml")).display()),
-                format!("--data={}", self.folder.join(name).display()),
-                "--listen=off".to_owned(),
-            ],
-            environment: Vec::new(),
-            ready,
+        let server = |name: &str, ready: (u16, &'static str), more: &[u16]| Program {
+            ports: [&[ready.0], more].concat(),
+            ready: Some(ready),
+            ..foreglow(self.folder, name, "off", &[])
         };
         let models = Program {
             name: "models".to_owned(),
@@ -199,13 +196,17 @@ impl Walk<'_> {
                 ("PORT", MODELS.to_string()),
                 ("OTEL_SDK_DISABLED", "true".to_owned()),
             ],
-            ready: (MODELS, "/v2/health/ready"),
+            ports: vec![MODELS],
+            ready: Some((MODELS, "/v2/health/ready")),
+            ..Program::default()
         };
-        for program in [
-            server("store", (STORE, "/-/ready")),
+        let programs = [
+            server("store", (STORE, "/-/ready"), &[]),
             models,
-            server("collector", (OWN_METRICS, "/metrics")),
-        ] {
+            server("collector", (OWN_METRICS, "/metrics"), &[4317, 4318]),
+        ];
+        free(&programs)?;
+        for program in programs {
             let name = program.name.clone();
             system.start(program, || (self.go_on)()).await?;
             holds(&format!("{name} is ready"), "");
@@ -432,14 +433,14 @@ type Samples = Vec<(u64, f64)>;
 
 /// The first value of an instant query.
 fn number(expression: &str) -> Option<f64> {
-    let result = ask(&format!("/api/v1/query?query={}", encoded(expression)))?;
-    result.as_array()?.first()?["value"][1].as_str()?.parse().ok()
+    let result = ask::promql(STORE, expression)?;
+    result.first()?["value"][1].as_str()?.parse().ok()
 }
 
 /// The longest time between two samples of any series of a range selector.
 fn longest_gap(selector: &str) -> Option<f64> {
-    let result = ask(&format!("/api/v1/query?query={}", encoded(selector)))?;
-    let gaps = result.as_array()?.iter().flat_map(|series| {
+    let result = ask::promql(STORE, selector)?;
+    let gaps = result.iter().flat_map(|series| {
         let times: Vec<f64> = series["values"]
             .as_array()
             .into_iter()
@@ -453,10 +454,9 @@ fn longest_gap(selector: &str) -> Option<f64> {
 
 /// Samples by `instance`.
 fn range(expression: &str, from: u64, to: u64) -> Option<BTreeMap<String, Samples>> {
-    let result = ask(&format!(
-        "/api/v1/query_range?query={}&start={from}&end={to}&step={STEP}",
-        encoded(expression)
-    ))?;
+    let query = percent::encoded(expression);
+    let path = format!("/api/v1/query_range?query={query}&start={from}&end={to}&step={STEP}");
+    let result = ask::result(STORE, &path)?;
     let one = |series: &Value| {
         let samples = series["values"].as_array()?.iter().filter_map(|sample| {
             Some((sample[0].as_f64()? as u64, sample[1].as_str()?.parse().ok()?))
@@ -472,16 +472,4 @@ fn moments(expression: &str, from: u64, to: u64) -> Option<BTreeMap<String, Vec<
     let found = range(expression, from, to)?;
     let times = |samples: Samples| samples.into_iter().map(|(at, _)| at).collect();
     Some(found.into_iter().map(|(instance, samples)| (instance, times(samples))).collect())
-}
-
-fn ask(path: &str) -> Option<Value> {
-    let (status, body) = answer(STORE, path)?;
-    let body: Value = serde_json::from_str(&body).ok()?;
-    (status == 200).then(|| body["data"]["result"].clone())
-}
-
-fn encoded(expression: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric();
-    let one = |b: u8| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
-    expression.bytes().map(one).collect()
 }

@@ -18,3 +18,4 @@ mod readmes;
 mod reload;
 mod running;
 mod services;
+mod stacks;
