@@ -164,6 +164,9 @@ pub enum Format {
 pub enum LoadKind {
     /// Requests to HTTP services, timed from when they were due.
     Http(HttpLoad),
+    /// Telemetry for an OTLP receiver, with telemetrygen's options and more.
+    #[command(subcommand)]
+    Otlp(Box<crate::load::otlp::Telemetry>),
     /// Something happens in one data plane, and PromQL has to show it there and nowhere else within
     /// a minute. Starts demo planes unless it runs.
     Scenario {

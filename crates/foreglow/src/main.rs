@@ -56,7 +56,8 @@ fn main() -> ExitCode {
         Some(Command::Doctor(how)) => return report(doctor::run(&cli.options, &how)),
         Some(Command::Validate(_)) => configuration::validate(&cli.options),
         Some(Command::PrintConfig) => configuration::print(&cli.options),
-        Some(Command::Load(LoadKind::Http(how))) => load::http(&how),
+        Some(Command::Load(LoadKind::Http(how))) => load::http::run(&how),
+        Some(Command::Load(LoadKind::Otlp(what))) => load::otlp::run(&what),
         Some(Command::Load(LoadKind::Scenario { what })) => {
             system::scenarios::run(&cli.options, what)
         }

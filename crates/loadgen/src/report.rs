@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::{Load, Tally};
+use crate::tally::{Items, Tally};
 
 /// Characters of the progress bar, and of the longest bar of the histogram.
 const BAR: u64 = 20;
@@ -15,28 +15,47 @@ const LONGEST: u64 = 24;
 /// Rows of the histogram: fewer, wider ones when times are long.
 const ROWS_MAX: u64 = 20;
 
-/// What is told before a run. `each` = the rate of one connection, if that was asked for.
-pub fn opening(load: &Load, each: Option<f64>) -> String {
-    let mut out = String::from("Starting load test...\n");
-    let url = load.url.trim_end_matches('/');
-    let _ = writeln!(out, "URL: {url}{}", load.mix.path());
-    match (load.expected(), load.duration) {
-        (Some(requests), _) => {
-            let _ = writeln!(out, "Total requests: {requests}");
-        }
-        (None, duration) => {
-            let _ = writeln!(out, "Duration: {:?}", duration.unwrap_or_default());
-        }
-    }
-    let _ = writeln!(out, "Concurrency: {}", load.connections);
-    let _ = match (each, load.pace.rate()) {
+/// What is told of a load.
+#[derive(Clone, Debug, PartialEq)]
+pub struct About {
+    /// Where it goes.
+    pub url: String,
+    /// What is counted: `req`, `spans`, `points`, `records`.
+    pub unit: &'static str,
+    /// How many of them; none when that is not known before.
+    pub expected: Option<u64>,
+    /// When it ends.
+    pub duration: Option<Duration>,
+    /// Connections.
+    pub workers: usize,
+    /// How many a second; none = as fast as answers come.
+    pub rate: Option<f64>,
+    /// The rate of one worker, if that was asked for.
+    pub each: Option<f64>,
+}
+
+/// What is told before a run.
+pub fn opening(about: &About) -> String {
+    let About { url, unit, .. } = about;
+    let mut out = format!("Starting load test...\nURL: {url}\n");
+    let _ = match (about.expected, about.duration) {
+        (Some(all), _) => writeln!(out, "Total {}: {all}", plural(unit)),
+        (None, Some(duration)) => writeln!(out, "Duration: {duration:?}"),
+        (None, None) => writeln!(out, "Duration: until it is stopped"),
+    };
+    let _ = writeln!(out, "Concurrency: {}", about.workers);
+    let _ = match (about.each, about.rate) {
         (Some(each), Some(all)) => {
-            writeln!(out, "Target rate: {each} req/s per worker ({all} req/s in total)")
+            writeln!(out, "Target rate: {each} {unit}/s per worker ({all} {unit}/s in total)")
         }
-        (None, Some(all)) => writeln!(out, "Target rate: {all} req/s"),
+        (None, Some(all)) => writeln!(out, "Target rate: {all} {unit}/s"),
         (_, None) => writeln!(out, "Target rate: as fast as answers come"),
     };
     out
+}
+
+fn plural(unit: &str) -> &str {
+    if unit == "req" { "requests" } else { unit }
 }
 
 /// The line of progress.
@@ -48,7 +67,7 @@ pub fn progress(done: u64, expected: Option<u64>) -> String {
 }
 
 /// What is told after a run.
-pub fn text(tally: &Tally) -> String {
+pub fn text(about: &About, tally: &Tally) -> String {
     let mut out = String::from("Results:\n========================================\n");
     let mut line = |name: &str, value: String| {
         let _ = writeln!(out, "{name:<20}{value}");
@@ -57,7 +76,17 @@ pub fn text(tally: &Tally) -> String {
     line("Successful:", tally.successful.to_string());
     line("Failed:", tally.failed.to_string());
     line("Duration:", format!("{:.1}s", tally.elapsed.as_secs_f64()));
-    line("Actual rate:", format!("{:.1} req/s", tally.rate()));
+    line("Actual rate:", format!("{:.1} {}/s", tally.rate(), about.unit));
+    if tally.items != Items::default() {
+        let Items { offered, accepted, rejected, duplicated } = tally.items;
+        line("Sent:", format!("{offered} {}", about.unit));
+        line("Accepted:", accepted.to_string());
+        line("Rejected:", rejected.to_string());
+        line("Accepted twice:", duplicated.to_string());
+    }
+    if tally.put_off > 0 {
+        line("Put off:", tally.put_off.to_string());
+    }
     if tally.times.is_empty() {
         return out + &failures(tally);
     }
@@ -98,8 +127,7 @@ pub fn text(tally: &Tally) -> String {
 fn failures(tally: &Tally) -> String {
     let statuses = tally.statuses.iter().filter(|(status, _)| **status >= 400);
     let statuses = statuses.map(|(status, count)| format!("Status {status}: {count}\n"));
-    let errors =
-        tally.errors.iter().map(|(what, count)| format!("Not answered, {what}: {count}\n"));
+    let errors = tally.errors.iter().map(|(what, count)| format!("Error: {what}: {count}\n"));
     statuses.chain(errors).collect()
 }
 
@@ -132,7 +160,7 @@ fn milliseconds(micros: f64) -> String {
 }
 
 /// A run for programs: times in milliseconds.
-pub fn json(load: &Load, tally: &Tally) -> Value {
+pub fn json(about: &About, tally: &Tally) -> Value {
     let times = |histogram: &hdrhistogram::Histogram<u64>| {
         let at = |percent| histogram.value_at_percentile(percent) as f64 / 1e3;
         json!({
@@ -153,18 +181,30 @@ pub fn json(load: &Load, tally: &Tally) -> Value {
             "ms": Duration::from_micros(slow.micros).as_secs_f64() * 1e3,
         })
     });
-    json!({
-        "url": load.url,
+    let mut all = json!({
+        "url": about.url,
         "total": tally.total(),
         "successful": tally.successful,
         "failed": tally.failed,
         "seconds": tally.elapsed.as_secs_f64(),
-        "requests_per_second": tally.rate(),
+        "requests_per_second": tally.total() as f64 / tally.elapsed.as_secs_f64().max(1e-9),
+        "put_off": tally.put_off,
         "bytes": tally.bytes,
         "latency_ms": times(&tally.times),
         "latency_from_sending_ms": times(&tally.sent_times),
         "statuses": tally.statuses,
         "errors": tally.errors,
         "slowest": slowest.collect::<Vec<_>>(),
-    })
+    });
+    if tally.items != Items::default() {
+        all["items"] = json!({
+            "unit": about.unit,
+            "sent": tally.items.offered,
+            "accepted": tally.items.accepted,
+            "rejected": tally.items.rejected,
+            "accepted_twice": tally.items.duplicated,
+            "per_second": tally.rate(),
+        });
+    }
+    all
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Connections that take the next due request and time it.
+//! Requests to an HTTP service, over a connection a worker.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -16,18 +15,17 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::drive::{AWAY, Course, Progress, Work, drive};
 use crate::mix::{Ask, Mix};
 use crate::pace::Pace;
-use crate::tally::{Slow, Tally};
+use crate::report::About;
+use crate::tally::Tally;
 
 /// Most connections: beyond that a process runs into limits of its own.
 pub const CONNECTIONS_MAX: usize = 4096;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Pause after a connection could not be made, so that a server that is away is not hammered.
-const AWAY: Duration = Duration::from_millis(100);
 
 /// The load on one target.
 #[derive(Clone, Debug)]
@@ -49,17 +47,6 @@ pub struct Load {
     pub seed: u64,
 }
 
-/// How far a load is.
-#[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<AtomicU64>);
-
-impl Progress {
-    /// Requests that are over.
-    pub fn done(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 impl Load {
     /// Requests that will be sent; none when that is not known before.
     pub fn expected(&self) -> Option<u64> {
@@ -67,6 +54,19 @@ impl Load {
         match (self.requests, by_time) {
             (Some(requests), Some(by_time)) => Some(requests.min(by_time)),
             (requests, by_time) => requests.or(by_time),
+        }
+    }
+
+    /// What is told of it; `each` = the rate of one connection, if that was asked for.
+    pub fn about(&self, each: Option<f64>) -> About {
+        About {
+            url: format!("{}{}", self.url.trim_end_matches('/'), self.mix.path()),
+            unit: "req",
+            expected: self.expected(),
+            duration: self.duration,
+            workers: self.connections,
+            rate: self.pace.rate(),
+            each,
         }
     }
 
@@ -94,10 +94,6 @@ struct Shared {
     load: Load,
     host: String,
     authority: HeaderValue,
-    start: Instant,
-    next: AtomicU64,
-    progress: Progress,
-    stop: watch::Receiver<bool>,
 }
 
 /// Sends `load` until it is over or `stop` says so.
@@ -109,7 +105,7 @@ pub async fn run(load: Load, progress: Progress, stop: watch::Receiver<bool>) ->
     let port = uri.port_u16().unwrap_or(80);
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let authority = uri.authority().context("no host")?.as_str();
-    let connections = load.connections;
+    let course = Course { pace: load.pace, workers: load.connections, duration: load.duration };
     let shared = Arc::new(Shared {
         authority: HeaderValue::from_str(authority)?,
         host: if host.contains(':') {
@@ -117,23 +113,13 @@ pub async fn run(load: Load, progress: Progress, stop: watch::Receiver<bool>) ->
         } else {
             format!("{host}:{port}")
         },
-        start: Instant::now(),
-        next: AtomicU64::new(0),
-        progress,
-        stop,
         load,
     });
-    let mut workers = tokio::task::JoinSet::new();
-    for number in 0..connections {
-        let random = Random::seeded(shared.load.seed.wrapping_add(number as u64));
-        workers.spawn(Worker { shared: shared.clone(), random, connection: None }.work());
-    }
-    let mut all = Tally::default();
-    while let Some(tally) = workers.join_next().await {
-        all.merge(tally?);
-    }
-    all.elapsed = shared.start.elapsed();
-    Ok(all)
+    drive(course, progress, stop, |number| {
+        let random = Random::seeded(shared.load.seed.wrapping_add(number));
+        Worker { shared: shared.clone(), random, connection: None }
+    })
+    .await
 }
 
 struct Worker {
@@ -142,35 +128,13 @@ struct Worker {
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
-impl Worker {
-    async fn work(mut self) -> Tally {
-        let mut tally = Tally::default();
-        let shared = self.shared.clone();
-        let mut stop = shared.stop.clone();
-        loop {
-            let index = shared.next.fetch_add(1, Ordering::Relaxed);
-            if shared.load.requests.is_some_and(|most| index >= most) {
-                return tally;
-            }
-            let due = shared.load.pace.due(index);
-            let reached = due.unwrap_or_else(|| shared.start.elapsed());
-            if shared.load.duration.is_some_and(|most| reached >= most) {
-                return tally;
-            }
-            let due = due.map_or_else(Instant::now, |due| shared.start + due);
-            tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => return tally,
-                () = tokio::time::sleep_until(due), if due > Instant::now() => {}
-                () = std::future::ready(()), if due <= Instant::now() => {}
-            }
-            self.one(due, &mut tally).await;
-            shared.progress.0.fetch_add(1, Ordering::Relaxed);
-        }
+impl Work for Worker {
+    fn before(&self, index: u64) -> Option<u64> {
+        self.shared.load.requests.is_none_or(|most| index < most).then_some(index)
     }
 
     /// Sends one request and counts what comes of it.
-    async fn one(&mut self, due: Instant, tally: &mut Tally) {
+    async fn one(&mut self, _: u64, due: Instant, tally: &mut Tally) -> u64 {
         let ask = self.shared.load.mix.next(&mut self.random);
         let trace_id = format!("{:016x}{:016x}", self.random.next_u64(), self.random.next_u64());
         let sent = Instant::now();
@@ -182,7 +146,7 @@ impl Worker {
         match outcome {
             Err(error) => {
                 self.connection = None;
-                tally.error(format!("{error:#}"));
+                tally.failed(format!("not answered: {error:#}"));
             }
             Ok((status, bytes)) => {
                 *tally.statuses.entry(status.as_u16()).or_default() += 1;
@@ -192,15 +156,15 @@ impl Worker {
                 } else {
                     tally.failed += 1;
                 }
-                tally.time(now - due.min(sent), now - sent, || Slow {
-                    micros: 0,
-                    what: format!("{} {}", ask.method, ask.path),
-                    trace_id,
-                });
+                let micros = tally.time(now - due.min(sent), now - sent);
+                tally.slow(micros, || (format!("{} {}", ask.method, ask.path), trace_id));
             }
         }
+        1
     }
+}
 
+impl Worker {
     async fn exchange(&mut self, ask: &Ask, trace_id: &str) -> Result<(http::StatusCode, u64)> {
         let span_id = self.random.next_u64().max(1);
         let mut request = Request::builder()

@@ -23,16 +23,33 @@ pub struct Slow {
     pub trace_id: String,
 }
 
+/// What requests carried, where that is more than themselves: spans, points or log records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Items {
+    /// Sent, each counted once.
+    pub offered: u64,
+    /// Taken by the peer.
+    pub accepted: u64,
+    /// Refused within requests that were taken (partial success).
+    pub rejected: u64,
+    /// Taken a second time, on purpose.
+    pub duplicated: u64,
+}
+
 /// What came of some requests.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    /// Answered with 2xx or 3xx.
+    /// Requests that were answered with 2xx or 3xx, or taken.
     pub successful: u64,
-    /// Answered otherwise, or not at all.
+    /// Requests that were answered otherwise, or not at all.
     pub failed: u64,
+    /// What they carried; nothing in an HTTP load.
+    pub items: Items,
+    /// Answers that said "not now", after which a request was sent again.
+    pub put_off: u64,
     /// By HTTP status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Why requests were not answered, and how often.
+    /// What went wrong, and how often.
     pub errors: BTreeMap<String, u64>,
     /// Of answered requests: from when they were due to the last byte, in microseconds.
     pub times: Histogram<u64>,
@@ -53,6 +70,8 @@ impl Default for Tally {
         Tally {
             successful: 0,
             failed: 0,
+            items: Items::default(),
+            put_off: 0,
             statuses: BTreeMap::new(),
             errors: BTreeMap::new(),
             times: histogram(),
@@ -70,9 +89,10 @@ impl Tally {
         self.successful + self.failed
     }
 
-    /// Requests a second.
+    /// Requests a second; spans, points or records a second where those are counted.
     pub fn rate(&self) -> f64 {
-        self.total() as f64 / self.elapsed.as_secs_f64().max(1e-9)
+        let all = if self.items == Items::default() { self.total() } else { self.items.offered };
+        all as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 
     /// Share of failed requests, 0 to 1.
@@ -85,20 +105,33 @@ impl Tally {
         Duration::from_micros(self.times.value_at_percentile(percent))
     }
 
-    pub(crate) fn time(&mut self, due: Duration, sent: Duration, what: impl FnOnce() -> Slow) {
+    /// Counts the time of an answered request; the microseconds from when it was due.
+    pub(crate) fn time(&mut self, due: Duration, sent: Duration) -> u64 {
         let micros = due.as_micros().max(1) as u64;
         // They grow by themselves: no value is out of range.
         let _ = self.times.record(micros);
         let _ = self.sent_times.record(sent.as_micros().max(1) as u64);
+        micros
+    }
+
+    /// Keeps it if it is one of the slowest; `what` it was, and its trace.
+    pub(crate) fn slow(&mut self, micros: u64, what: impl FnOnce() -> (String, String)) {
         if self.slowest.len() < SLOWEST || self.slowest.last().is_some_and(|s| s.micros < micros) {
             let at = self.slowest.partition_point(|slow| slow.micros >= micros);
-            self.slowest.insert(at, Slow { micros, ..what() });
+            let (what, trace_id) = what();
+            self.slowest.insert(at, Slow { micros, what, trace_id });
             self.slowest.truncate(SLOWEST);
         }
     }
 
-    pub(crate) fn error(&mut self, what: String) {
+    /// Counts a request that failed, and why.
+    pub(crate) fn failed(&mut self, why: String) {
         self.failed += 1;
+        self.wrong(why);
+    }
+
+    /// Counts something that went wrong.
+    pub(crate) fn wrong(&mut self, what: String) {
         let known = self.errors.len() < KINDS_MAX || self.errors.contains_key(&what);
         *self.errors.entry(if known { what } else { "other".to_owned() }).or_default() += 1;
     }
@@ -107,6 +140,11 @@ impl Tally {
     pub fn merge(&mut self, other: Tally) {
         self.successful += other.successful;
         self.failed += other.failed;
+        self.items.offered += other.items.offered;
+        self.items.accepted += other.items.accepted;
+        self.items.rejected += other.items.rejected;
+        self.items.duplicated += other.items.duplicated;
+        self.put_off += other.put_off;
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_default() += count;
         }

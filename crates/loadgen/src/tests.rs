@@ -71,7 +71,7 @@ fn thresholds_are_read_and_checked() {
     let mut tally = Tally::default();
     for millis in 1..=100 {
         let time = Duration::from_millis(millis);
-        tally.time(time, time, || Slow { micros: 0, what: String::new(), trace_id: String::new() });
+        tally.time(time, time);
     }
     (tally.successful, tally.failed, tally.elapsed) = (98, 2, Duration::from_secs(2));
     for (text, is_kept) in [
@@ -139,7 +139,10 @@ async fn a_target_that_is_away_is_told_and_a_stop_ends_at_once() {
     backend.stop().await;
     let tally = run_all(load(url.clone(), 4)).await;
     assert_eq!(tally.failed, 4);
-    assert_eq!(tally.errors.keys().collect::<Vec<_>>(), ["cannot connect: connection refused"]);
+    assert_eq!(
+        tally.errors.keys().collect::<Vec<_>>(),
+        ["not answered: cannot connect: connection refused"]
+    );
     let slow = Load { pace: Pace::Steady(0.001), ..load(url, 4) };
     let (told, stop) = watch::channel(false);
     let running = tokio::spawn(run(slow, Progress::default(), stop));
@@ -158,15 +161,18 @@ fn the_report_has_the_lines_of_the_document() {
     for (count, millis) in [(60, 45), (310, 95), (120, 112), (10, 156)] {
         for _ in 0..count {
             let time = Duration::from_millis(millis);
-            tally.time(time, time, || Slow {
-                micros: 0,
-                what: "POST /predict".into(),
-                trace_id: "ab".repeat(16),
-            });
+            let micros = tally.time(time, time);
+            tally.slow(micros, || ("POST /predict".into(), "ab".repeat(16)));
         }
     }
     (tally.successful, tally.elapsed) = (500, Duration::from_millis(10_204));
-    let text = text(&tally);
+    let predict = Load {
+        mix: Mix::Predict,
+        pace: Pace::Steady(500.0),
+        ..load("http://localhost:9002".into(), 500)
+    };
+    let about = predict.about(Some(50.0));
+    let text = text(&about, &tally);
     let bar = |length| "\u{2588}".repeat(length);
     for line in [
         "Total requests:     500",
@@ -184,12 +190,7 @@ fn the_report_has_the_lines_of_the_document() {
     ] {
         assert!(text.lines().any(|l| l == line), "{line:?} in\n{text}");
     }
-    let predict = Load {
-        mix: Mix::Predict,
-        pace: Pace::Steady(500.0),
-        ..load("http://localhost:9002".into(), 500)
-    };
-    let opening = opening(&predict, Some(50.0));
+    let opening = opening(&about);
     assert_eq!(
         opening,
         "Starting load test...\nURL: http://localhost:9002/predict\nTotal requests: 500\n\
@@ -197,7 +198,7 @@ fn the_report_has_the_lines_of_the_document() {
     );
     assert_eq!(progress(500, Some(500)), "Progress: [####################] 500/500");
     assert_eq!(progress(10, Some(40)), "Progress: [#####...............] 10/40");
-    let told = json(&predict, &tally);
+    let told = json(&about, &tally);
     assert_eq!(
         (&told["total"], &told["slowest"][0]["trace_id"]),
         (&json!(500), &json!("ab".repeat(16)))

@@ -23,7 +23,7 @@ pub struct Threshold {
     text: String,
     measure: Measure,
     is_below: bool,
-    /// Seconds, a share, or requests a second.
+    /// Seconds, a share, or requests (spans, points, records) a second.
     bound: f64,
 }
 
@@ -79,7 +79,7 @@ impl Threshold {
             Measure::Mean => seconds(Duration::from_secs_f64(tally.times.mean() / 1e6)),
             Measure::Max => seconds(Duration::from_micros(tally.times.max())),
             Measure::Errors => (tally.error_rate(), format!("{:.2}%", tally.error_rate() * 100.0)),
-            Measure::Rate => (tally.rate(), format!("{:.1} req/s", tally.rate())),
+            Measure::Rate => (tally.rate(), format!("{:.1}/s", tally.rate())),
         };
         // Nothing measured keeps nothing.
         let is_kept = !tally.times.is_empty()

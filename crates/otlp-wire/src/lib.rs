@@ -14,6 +14,7 @@ mod check;
 mod edit;
 mod json;
 mod payload;
+mod places;
 mod regroup;
 mod schema;
 mod split;
@@ -29,6 +30,7 @@ pub use edit::{
     Verdict, Visits,
 };
 pub use payload::{ODD_MESSAGES_MAX, Payload, Signal};
+pub use places::Places;
 pub use regroup::{Head, Regrouped, SpanSet};
 pub use value::{AnyValue, Attr, Attrs, Resource, Scope, Values};
 pub use view::*;

@@ -81,3 +81,52 @@ fn wrong_settings_of_services_and_load_are_told() {
         assert!(code != Some(0) && wrong.contains(told), "{arguments:?}: {code:?} {wrong}");
     }
 }
+
+#[test]
+fn telemetry_arrives_in_the_count_that_was_asked_for() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let stack = Foreglow::start(folder.path());
+    let to = format!("--otlp-endpoint=127.0.0.1:{}", stack.http);
+    let send = |what: &[&str]| {
+        let common = [&to, "--otlp-insecure", "--otlp-http=true", "--rate=0", "--output=json"];
+        let (code, told, wrong) = run(&[&["load", "otlp"], what, &common].concat());
+        assert_eq!(code, Some(0), "{what:?}: {wrong}");
+        let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+        told[0]["items"].clone()
+    };
+    let traces = ["traces", "--traces=150", "--workers=2", "--child-spans=2", "--service=sent"];
+    assert_eq!(send(&traces)["accepted"], 900);
+    let metrics = ["metrics", "--metrics=500", "--unique-timeseries", "--otlp-metric-name=sent"];
+    assert_eq!(send(&metrics)["accepted"], 500);
+    assert_eq!(send(&["logs", "--logs=70", "--batch-size=9"])["accepted"], 70);
+    for (expression, value) in [
+        ("sum(traces_span_metrics_calls_total{service_name=\"sent\"})", "900"),
+        ("count(sent)", "500"),
+    ] {
+        wait_for(expression, || (stack.query(expression)[0]["value"][1] == value).then_some(()));
+    }
+    let own = get(stack.metrics, "/metrics").expect("own metrics").body;
+    let records = own.lines().find(|l| l.starts_with("otelcol_receiver_accepted_log_records"));
+    assert!(records.is_some_and(|line| line.ends_with(" 70")), "{records:?}");
+    assert!(stack.terminate(), "ends well");
+}
+
+#[test]
+fn a_load_that_is_not_taken_is_told_and_fails() {
+    let [away] = crate::process::free_ports();
+    let to = format!("--otlp-endpoint=127.0.0.1:{away}");
+    for (arguments, told) in [
+        (&["traces"][..], "either --traces or --duration"),
+        (&["logs", "--logs=1", &to, "--otlp-insecure"], "Connection refused"),
+        (&["logs", "--logs=1", "--otlp-endpoint=h/x", "--otlp-insecure"], "expected host:port"),
+        (&["logs", "--logs=1", "--replay=/none.json"], "/none.json"),
+        (&["logs", "--logs=1", "--mtls"], "--client-cert"),
+        (&["logs", "--logs=1", "--trace-id=12"], "expected 32 hexadecimal digits"),
+        (&["metrics", "--metrics=1", "--metric-type=gauge"], "ExponentialHistogram"),
+        (&["metrics", "--metrics=1", "--late=2"], "expected a share"),
+        (&["traces", "--duration=forever"], "duration"),
+    ] {
+        let (code, _, wrong) = run(&[&["load", "otlp"], arguments].concat());
+        assert!(code == Some(1) && wrong.contains(told), "{arguments:?}: {code:?} {wrong}");
+    }
+}

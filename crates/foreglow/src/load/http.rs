@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `foreglow load http`: load for one or several targets, with a report and an exit status.
+//! `foreglow load http`: load for one or several services.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use loadgen::{Faults, Load, Mix, Pace, Progress, Tally, Threshold};
+use loadgen::{Faults, Load, Mix, Pace, Progress};
 use tokio::sync::watch;
 
+use super::{Done, Told, heading, say};
 use crate::cli::{Format, HttpLoad, RateScope};
-use crate::stop;
-
-/// How often the bar moves.
-const REFRESH: Duration = Duration::from_millis(100);
 
 /// Connections where none are asked for: enough for the shop's slow endpoints at its usual rates.
 const CONNECTIONS: usize = 50;
@@ -31,28 +27,18 @@ struct Part {
 }
 
 /// Runs it; the exit status is a failure when a threshold is not kept or nothing was answered.
-pub fn http(how: &HttpLoad) -> Result<()> {
+pub fn run(how: &HttpLoad) -> Result<()> {
     let parts = parts(how)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let stop = stop::flag(|| ())?;
-        tokio::spawn(patience(stop.clone()));
-        all(how, parts, stop).await
-    })
+    let told = Told { output: how.output, thresholds: how.thresholds.clone() };
+    super::block_on(async |stop| all(told, parts, stop).await)
 }
 
-/// Says why a load that was told to stop goes on.
-async fn patience(mut stop: watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_ok() {
-        eprintln!("\nWaiting for answers to what was sent; once more to stop at once.");
-    }
-}
-
-async fn all(how: &HttpLoad, parts: Vec<Part>, stop: watch::Receiver<bool>) -> Result<()> {
+async fn all(told: Told, parts: Vec<Part>, stop: watch::Receiver<bool>) -> Result<()> {
     let mut switched = Vec::new();
     for part in &parts {
-        if how.output == Format::Text {
-            say(&format!("{}{}\n", heading(&part.name), loadgen::opening(&part.load, part.each)));
+        if told.output == Format::Text {
+            let about = part.load.about(part.each);
+            say(&format!("{}{}\n", heading(&part.name), loadgen::opening(&about)));
         }
         if let Some(faults) = &part.faults {
             match Faults::switch_on(&part.load.url, faults).await {
@@ -69,12 +55,14 @@ async fn all(how: &HttpLoad, parts: Vec<Part>, stop: watch::Receiver<bool>) -> R
         let run = loadgen::run(part.load.clone(), progress.clone(), stop.clone());
         running.push((part, tokio::spawn(run)));
     }
-    let bar = tokio::spawn(show(progress.clone(), expected, how.output));
+    let bar = told.bar(&progress, expected, super::REFRESH);
     let mut done = Vec::new();
     let mut failed = None;
     for (part, run) in running {
         match run.await? {
-            Ok(tally) => done.push((part, tally)),
+            Ok(tally) => {
+                done.push(Done { about: part.load.about(part.each), name: part.name, tally });
+            }
             Err(error) => failed = failed.or(Some(error)),
         }
     }
@@ -87,62 +75,7 @@ async fn all(how: &HttpLoad, parts: Vec<Part>, stop: watch::Receiver<bool>) -> R
     if let Some(error) = failed {
         return Err(anyhow!("error: {error:#}"));
     }
-    if how.output == Format::Text {
-        say(&format!("\r{}\n\n", loadgen::progress(progress.done(), expected)));
-    }
-    report(how, &done)
-}
-
-/// Moves the bar on a terminal.
-async fn show(progress: Progress, expected: Option<u64>, output: Format) {
-    if output != Format::Text || !std::io::stdout().is_terminal() {
-        return;
-    }
-    loop {
-        say(&format!("\r{}", loadgen::progress(progress.done(), expected)));
-        tokio::time::sleep(REFRESH).await;
-    }
-}
-
-fn report(how: &HttpLoad, done: &[(Part, Tally)]) -> Result<()> {
-    let mut broken = Vec::new();
-    for (part, tally) in done {
-        if how.output == Format::Text {
-            say(&format!("{}{}", heading(&part.name), loadgen::text(tally)));
-        }
-        for threshold in &how.thresholds {
-            let (value, is_kept) = threshold.check(tally);
-            if how.output == Format::Text {
-                let verdict = if is_kept { "ok" } else { "BROKEN" };
-                say(&format!("Threshold {threshold}: {value} {verdict}\n"));
-            }
-            if !is_kept {
-                broken.push(format!("{threshold} ({value}, {})", part.load.url));
-            }
-        }
-        if tally.statuses.is_empty() {
-            let why = tally.errors.keys().next().map_or("nothing was sent", String::as_str);
-            broken.push(format!("no answer from {} ({why})", part.load.url));
-        }
-    }
-    if how.output == Format::Json {
-        let all = done.iter().map(|(part, tally)| loadgen::json(&part.load, tally));
-        say(&format!("{}\n", serde_json::Value::Array(all.collect())));
-    }
-    match broken.is_empty() {
-        true => Ok(()),
-        false => Err(anyhow!("error: {}", broken.join("; "))),
-    }
-}
-
-fn heading(name: &str) -> String {
-    if name.is_empty() { String::new() } else { format!("--- {name} ---\n") }
-}
-
-/// Whoever reads it may have gone, as `head` does; the exit status still counts.
-fn say(text: &str) {
-    let mut out = std::io::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    told.end(&progress, expected, &done)
 }
 
 /// What is asked for, target by target.
@@ -208,17 +141,4 @@ fn part(how: &HttpLoad, index: usize, count: usize) -> Result<Part> {
         each,
         faults,
     })
-}
-
-/// A duration as `300` (seconds) or `5m`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    match text.parse::<u64>() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) => basics::duration::parse(text).map_err(|error| error.to_string()),
-    }
-}
-
-/// A threshold of the command line.
-pub fn threshold(text: &str) -> Result<Threshold, String> {
-    text.parse()
 }
