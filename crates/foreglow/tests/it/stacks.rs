@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -37,8 +38,14 @@ impl System {
             .stderr(Stdio::from(output))
             .spawn()
             .expect("the binary starts");
-        let system = System { child, shift, log };
-        system.wait_for("all of it", || system.output().contains(" s.\n").then_some(()));
+        let mut system = System { child, shift, log };
+        let begin = Instant::now();
+        while !system.output().contains(" s.\n") {
+            let ended = system.child.try_wait().expect("state of the child");
+            let waits = ended.is_none() && begin.elapsed() < DEADLINE;
+            assert!(waits, "not ready ({ended:?}): {}", system.output());
+            std::thread::sleep(Duration::from_millis(50));
+        }
         system
     }
 
@@ -142,13 +149,23 @@ fn texts(list: &Value) -> BTreeSet<String> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// By how much all of `ports` can be moved to be free, below the ports that systems give out.
+/// By how much all of `ports` can be moved to be free, below the ports that systems give out; no two
+/// tests of a run get the same.
 fn free_shift(ports: &[u16]) -> u16 {
-    let begin = (std::process::id() % 97) as u16;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const SHIFTS: u16 = 97;
+    let begin = (std::process::id() % u32::from(SHIFTS)) as u16;
     let free = |shift: u16| {
         ports.iter().all(|port| TcpListener::bind(("127.0.0.1", port + shift)).is_ok())
     };
-    (0..97).map(|step| 1000 + 101 * ((begin + step) % 97)).find(|shift| free(*shift)).expect("room")
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(step < SHIFTS, "no room for {ports:?}");
+        let shift = 1000 + 101 * ((begin + step) % SHIFTS);
+        if free(shift) {
+            return shift;
+        }
+    }
 }
 
 #[test]
