@@ -39,4 +39,5 @@ bench: ## whole processes beside their peers, same input
 	cargo run --release --package bench -- overload --out bench/results/overload-$$(date +%F).json
 	cargo run --release --package bench -- stack
 	cargo run --release --package bench -- store --out bench/results/store-$$(date +%F).json
+	cargo run --release --package bench -- growth --out bench/results/growth-$$(date +%F).json
 	cargo run --release --package bench -- month --out bench/results/month-$$(date +%F).json

@@ -24,6 +24,8 @@ enum What {
     Stack(stack::Options),
     /// Stores side by side: remote write in, PromQL out.
     Store(store::Options),
+    /// How cost grows with series and with history.
+    Growth(store::growth::Options),
     /// A month at 15 s: the dashboard's queries, memory, retention.
     Month(store::month::Options),
 }
@@ -37,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         What::Overload(options) => runtime.block_on(overload::run(options)),
         What::Stack(options) => runtime.block_on(stack::run(options)),
         What::Store(options) => runtime.block_on(store::run(options)),
+        What::Growth(options) => runtime.block_on(store::growth::run(options)),
         What::Month(options) => runtime.block_on(store::month::run(options)),
     }
 }

@@ -8,6 +8,7 @@
 //! size, from VictoriaMetrics' by more than its way of extrapolating explains.
 
 mod contender;
+pub mod growth;
 pub mod month;
 mod query;
 #[path = "../../../crates/testkit/src/workload.rs"]
