@@ -5,6 +5,7 @@ use anyhow::Result;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Options, Service};
+use crate::configuration::use_color;
 use crate::stop;
 
 /// What is logged unless `FOREGLOW_LOG` says otherwise: of the SDK only what went wrong.
@@ -13,7 +14,12 @@ const FILTER: &str = "info,opentelemetry=warn,opentelemetry_sdk=warn,opentelemet
 /// Serves until SIGINT or SIGTERM.
 pub fn run(options: &Options, service: &Service) -> Result<()> {
     let filter = EnvFilter::try_from_env("FOREGLOW_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(use_color())
+        .with_writer(std::io::stderr)
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut stopped = stop::flag(|| ())?;
