@@ -6,10 +6,11 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 import peers
-from stack import Prometheus, binary, free_port, get, wait_for
+from stack import ROOT, Prometheus, binary, free_port, get, wait_for
 
 COUNT = 'sum by (environment) (http_server_request_duration_seconds_count{http_route!~"|/admin/faults"})'
 PLANES = ("prod", "dev", "qa")
@@ -121,3 +122,13 @@ def walkthrough(stack):
     held = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ok")]
     assert len(held) >= 20, done.stdout
     return f"{len(held)} statements; {done.stdout.strip().splitlines()[-1]}; " + next(line for line in held if "the forecast saw" in line)
+
+
+def documents_commands(stack):
+    """The documents' own commands for shop, inference service and worker, in their order; answers as they print them."""
+    namespace = ["unshare", "--mount", "--net", "--map-root-user"]
+    if subprocess.run([*namespace, "true"], capture_output=True).returncode != 0:
+        raise peers.Missing("this user may not make a network namespace (unshare --net)")
+    done = subprocess.run([*namespace, sys.executable, ROOT / "interop" / "commands.py"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return "; ".join(done.stdout.strip().splitlines())

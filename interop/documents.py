@@ -12,7 +12,7 @@ import sys
 import peers
 from stack import ROOT, Prometheus, Stack, binary, get, wait_for
 
-NAMES = "mlserver victoriametrics jaeger jaeger-collector otel-collector-prod otel-collector-dev otel-collector-qa"
+NAMES = "otel-collector mlserver victoriametrics jaeger jaeger-collector otel-collector-prod otel-collector-dev otel-collector-qa"
 VICTORIA = "http://127.0.0.1:8428"
 
 
