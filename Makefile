@@ -38,6 +38,7 @@ bench: ## whole processes beside their peers, same input
 	cargo run --release --package bench -- collectors --out bench/results/collectors-$$(date +%F).json
 	cargo run --release --package bench -- overload --out bench/results/overload-$$(date +%F).json
 	cargo run --release --package bench -- stack
+	cargo run --release --package bench -- demo --out bench/results/demo-$$(date +%F).json
 	cargo run --release --package bench -- store --out bench/results/store-$$(date +%F).json
 	cargo run --release --package bench -- growth --out bench/results/growth-$$(date +%F).json
 	cargo run --release --package bench -- month --out bench/results/month-$$(date +%F).json

@@ -7,11 +7,13 @@
 //! times as hard on a sink that takes a tenth. `-- stack` measures the default stack: start to
 //! first page, OTLP sent to visible in PromQL, idle RSS. `-- store` imports a day by remote write
 //! into us, VictoriaMetrics and Prometheus and asks all three the same; `-- month` does it with a
-//! month, for us alone. Raw figures go to `bench/results/` with the machine and the versions. A
+//! month, for us alone. `-- demo` measures the demo's services: start, memory, and what their telemetry
+//! costs. Raw figures go to `bench/results/` with the machine and the versions. A
 //! figure that is zero or absent fails the run.
 
 mod client;
 pub mod collectors;
+pub mod demo;
 mod load;
 pub mod overload;
 mod payload;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Command line of the whole-process measurements.
 
-use bench::{collectors, overload, stack, store};
+use bench::{collectors, demo, overload, stack, store};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -18,6 +18,8 @@ struct Arguments {
 enum What {
     /// Collectors side by side: OTLP in; OTLP, remote write or bulk out.
     Collectors(collectors::Options),
+    /// The demo's services: start, memory, what telemetry costs.
+    Demo(demo::Options),
     /// Ten times the connections on a back end that takes a tenth: every protocol and codec.
     Overload(overload::Options),
     /// The default stack alone: start, freshness, idle memory.
@@ -36,6 +38,7 @@ fn main() -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     match Arguments::parse().what {
         What::Collectors(options) => runtime.block_on(collectors::run(options)),
+        What::Demo(options) => runtime.block_on(demo::run(options)),
         What::Overload(options) => runtime.block_on(overload::run(options)),
         What::Stack(options) => runtime.block_on(stack::run(options)),
         What::Store(options) => runtime.block_on(store::run(options)),

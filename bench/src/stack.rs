@@ -104,7 +104,8 @@ async fn freshness(stack: &Stack, n: usize) -> Result<f64> {
     Ok(begin.elapsed().as_secs_f64() * 1e3)
 }
 
-async fn get(port: u16, path: &str) -> Option<String> {
+/// The whole answer to `GET path` at a port of this host; none if there is none.
+pub(crate) async fn get(port: u16, path: &str) -> Option<String> {
     exchange(
         port,
         &format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"),

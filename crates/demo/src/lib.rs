@@ -11,6 +11,7 @@
 //! A service works without a collector: what it cannot send it drops, within the bounds of the SDK.
 
 mod breaker;
+mod few;
 pub mod generator;
 pub mod inference;
 mod serving;

@@ -17,7 +17,7 @@ use axum::{Json, Router};
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body as _;
 use opentelemetry::logs::Severity;
-use opentelemetry::metrics::{Histogram, UpDownCounter};
+use opentelemetry::metrics::{BoundHistogram, BoundUpDownCounter, Histogram, UpDownCounter};
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
@@ -25,6 +25,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::few::Few;
 use crate::telemetry::Telemetry;
 
 /// How long requests may go on after a stop.
@@ -32,6 +33,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// Largest body a service takes: 1 MiB is far beyond any order or feature list.
 pub(crate) const BODY_MAX: usize = 1 << 20;
+
+/// Attributes a server span has in the end; most of them.
+const ATTRIBUTES: usize = 10;
 
 /// Bounds of durations in seconds, as the semantic conventions advise.
 const SECONDS: [f64; 14] =
@@ -101,6 +105,69 @@ struct Watched {
     prefix: &'static str,
     telemetry: Arc<Telemetry>,
     instruments: Instruments,
+    /// By method and path of the route; no path = none took it.
+    routes: Few<(&'static str, Option<Box<str>>), Route>,
+}
+
+/// A route with a method, and what its requests have in common.
+struct Route {
+    /// Name of its server spans.
+    name: String,
+    path: Option<Arc<str>>,
+    /// What its metrics and spans begin with: method, scheme, and the path if there is one.
+    attributes: Vec<KeyValue>,
+    active: BoundUpDownCounter<i64>,
+    outcomes: Few<Outcome, Answered>,
+}
+
+/// Status of an answer, and its `error.type` if it is the server's fault.
+type Outcome = (u16, Option<&'static str>);
+
+/// Instruments of a route and an outcome.
+struct Answered {
+    duration: BoundHistogram<f64>,
+    request_size: BoundHistogram<u64>,
+    response_size: BoundHistogram<u64>,
+}
+
+impl Watched {
+    fn route(&self, method: &'static str, path: Option<&MatchedPath>) -> Arc<Route> {
+        let path = path.map(MatchedPath::as_str);
+        let is_it =
+            |key: &(&'static str, Option<Box<str>>)| key.0 == method && key.1.as_deref() == path;
+        self.routes.find(is_it, || ((method, path.map(Into::into)), self.new_route(method, path)))
+    }
+
+    fn new_route(&self, method: &'static str, path: Option<&str>) -> Route {
+        let prefix = self.prefix;
+        let name = match path {
+            Some(path) => format!("{prefix}{method} {path}"),
+            None => format!("{prefix}{method}"),
+        };
+        let path: Option<Arc<str>> = path.map(Into::into);
+        let mut attributes =
+            vec![KeyValue::new("http.request.method", method), KeyValue::new("url.scheme", "http")];
+        let active = self.instruments.active.bind(&attributes);
+        attributes.extend(path.clone().map(|path| KeyValue::new("http.route", path)));
+        Route { name, path, attributes, active, outcomes: Few::default() }
+    }
+
+    fn answered(&self, route: &Route, outcome: Outcome) -> Arc<Answered> {
+        route
+            .outcomes
+            .find(|known| *known == outcome, || (outcome, self.new_answered(route, outcome)))
+    }
+
+    fn new_answered(&self, route: &Route, (status, error): Outcome) -> Answered {
+        let mut attributes = route.attributes.clone();
+        attributes.push(KeyValue::new("http.response.status_code", i64::from(status)));
+        attributes.extend(error.map(|kind| KeyValue::new("error.type", kind)));
+        Answered {
+            duration: self.instruments.duration.bind(&attributes),
+            request_size: self.instruments.request_size.bind(&attributes),
+            response_size: self.instruments.response_size.bind(&attributes),
+        }
+    }
 }
 
 /// Listens on `address`.
@@ -143,7 +210,7 @@ pub(crate) async fn serve(
             "Size of HTTP server response bodies.",
         ),
     };
-    let watched = Arc::new(Watched { prefix, telemetry, instruments });
+    let watched = Arc::new(Watched { prefix, telemetry, instruments, routes: Few::default() });
     let app = routes
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "not_found", "no such path") })
         .method_not_allowed_fallback(|| async {
@@ -174,15 +241,13 @@ pub(crate) async fn serve(
 
 async fn watch(State(watched): State<Arc<Watched>>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().cloned();
     let method = known(request.method());
+    let route = watched.route(method, request.extensions().get::<MatchedPath>());
     let telemetry = &watched.telemetry;
-    let context = span_of(&watched, &request, method, route.as_ref());
-    let active =
-        [KeyValue::new("http.request.method", method), KeyValue::new("url.scheme", "http")];
-    watched.instruments.active.add(1, &active);
+    let context = span_of(telemetry, &request, &route);
+    route.active.add(1);
     // Also when the client goes away and this is dropped.
-    let leave = Leave { watched: &watched, attributes: &active };
+    let leave = Leave(&route.active);
     let sent = request.body().size_hint().lower();
     request.extensions_mut().insert(Call(context.clone()));
     let response = next.run(request).await;
@@ -193,29 +258,20 @@ async fn watch(State(watched): State<Arc<Watched>>, mut request: Request, next: 
         None if status.is_server_error() => Some("server_error"),
         None => None,
     };
-    let mut attributes = Vec::with_capacity(5);
-    attributes.extend(active.iter().cloned());
-    if let Some(route) = &route {
-        attributes.push(KeyValue::new("http.route", route.as_str().to_owned()));
-    }
-    attributes.push(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
-    if let Some(kind) = error.filter(|_| status.is_server_error()) {
-        attributes.push(KeyValue::new("error.type", kind));
-    }
-    let instruments = &watched.instruments;
-    instruments.duration.record(begun.elapsed().as_secs_f64(), &attributes);
-    instruments.request_size.record(sent, &attributes);
-    instruments.response_size.record(response.body().size_hint().lower(), &attributes);
+    let outcome = (status.as_u16(), error.filter(|_| status.is_server_error()));
+    let instruments = watched.answered(&route, outcome);
+    instruments.duration.record(begun.elapsed().as_secs_f64());
+    instruments.request_size.record(sent);
+    instruments.response_size.record(response.body().size_hint().lower());
     let span = context.span();
     span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
-    if status.is_server_error() {
-        let kind = error.unwrap_or("server_error");
+    if let (_, Some(kind)) = outcome {
         span.set_attribute(KeyValue::new("error.type", kind));
         span.set_status(Status::error(kind));
     }
     if status.is_client_error() || status.is_server_error() {
         let severity = if status.is_server_error() { Severity::Error } else { Severity::Warn };
-        let path = route.as_ref().map_or("_OTHER", |route| route.as_str()).to_owned();
+        let path = route.path.as_deref().unwrap_or("_OTHER").to_owned();
         let attributes = [
             ("http.route", path.into()),
             ("http.response.status_code", i64::from(status.as_u16()).into()),
@@ -228,45 +284,31 @@ async fn watch(State(watched): State<Arc<Watched>>, mut request: Request, next: 
 }
 
 /// Takes a request out of the active ones.
-struct Leave<'a> {
-    watched: &'a Watched,
-    attributes: &'a [KeyValue],
-}
+struct Leave<'a>(&'a BoundUpDownCounter<i64>);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        self.watched.instruments.active.add(-1, self.attributes);
+        self.0.add(-1);
     }
 }
 
-fn span_of(
-    watched: &Watched,
-    request: &Request,
-    method: &'static str,
-    route: Option<&MatchedPath>,
-) -> Context {
-    let (telemetry, prefix) = (&watched.telemetry, watched.prefix);
+fn span_of(telemetry: &Telemetry, request: &Request, route: &Route) -> Context {
     let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
     if !telemetry.signals.traces {
         return parent;
     }
-    let name = match route {
-        Some(route) => format!("{prefix}{method} {}", route.as_str()),
-        None => format!("{prefix}{method}"),
-    };
-    let mut attributes = vec![
-        KeyValue::new("http.request.method", method),
-        KeyValue::new("url.scheme", "http"),
-        KeyValue::new("url.path", request.uri().path().to_owned()),
-    ];
-    if let Some(route) = route {
-        attributes.push(KeyValue::new("http.route", route.as_str().to_owned()));
-    }
+    let mut attributes = Vec::with_capacity(ATTRIBUTES);
+    attributes.extend_from_slice(&route.attributes);
+    let path = request.uri().path();
+    attributes.push(match route.path.as_ref().filter(|known| &***known == path) {
+        Some(known) => KeyValue::new("url.path", known.clone()),
+        None => KeyValue::new("url.path", path.to_owned()),
+    });
     let agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     if let Some(agent) = agent {
         attributes.push(KeyValue::new("user_agent.original", agent.to_owned()));
     }
-    let builder = telemetry.tracer.span_builder(name).with_kind(SpanKind::Server);
+    let builder = telemetry.tracer.span_builder(route.name.clone()).with_kind(SpanKind::Server);
     let span = builder.with_attributes(attributes).start_with_context(&telemetry.tracer, &parent);
     parent.with_span(span)
 }

@@ -128,9 +128,8 @@ pub(super) async fn predict(
     step.set_attribute(KeyValue::new("model.name", MODEL.0));
     step.set_attribute(KeyValue::new("batch.size", computed.batch as i64));
     step.end();
-    let model = KeyValue::new("model_name", MODEL.0);
-    service.lab.latency.record(computed.time.as_secs_f64() * 1e3, std::slice::from_ref(&model));
-    service.lab.predictions.add(1, &[model]);
+    service.lab.latency.record(computed.time.as_secs_f64() * 1e3);
+    service.lab.predictions.add(1);
     let answer = service.within(&context, "format_response", |_| {
         let id = span.span_context();
         let trace_id = id.is_valid().then(|| id.trace_id().to_string());
