@@ -225,7 +225,7 @@ impl<K: Sink> Run<'_, K> {
             series(sink, &family, labels, &name, None)
         });
         if let Ok(series) = resolved {
-            self.sink.sample(series, crate::Stamp { time_ms, start_ms: 0, delta: false }, 1.0);
+            self.sink.sample(series, crate::Stamp { time_ms, ..crate::Stamp::default() }, 1.0);
         }
     }
 }

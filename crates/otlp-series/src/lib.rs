@@ -194,7 +194,7 @@ pub struct Family<'a> {
 }
 
 /// When a value was taken and how it counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// When it was taken, Unix milliseconds.
     pub time_ms: i64,
@@ -202,6 +202,8 @@ pub struct Stamp {
     pub start_ms: i64,
     /// It counts since the sample before instead of since the start.
     pub delta: bool,
+    /// It was 0 at its start: counters, histograms, the counts and sums of summaries.
+    pub from_zero: bool,
 }
 
 /// Where translated series go.

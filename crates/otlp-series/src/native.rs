@@ -52,6 +52,12 @@ impl NativeHistogram {
         NativeHistogram { sum: STALE, ..NativeHistogram::default() }
     }
 
+    /// The same without observations.
+    pub fn emptied(&self) -> Self {
+        let (schema, zero_threshold) = (self.schema, self.zero_threshold);
+        NativeHistogram { schema, zero_threshold, bounds: self.bounds.clone(), ..<_>::default() }
+    }
+
     /// Whether it says that the series has ended here.
     pub fn is_stale(&self) -> bool {
         self.sum.to_bits() == STALE.to_bits()

@@ -95,7 +95,8 @@ fn ms(nanos: u64) -> i64 {
 }
 
 fn stamp<'a>(point: &impl PointView<'a>, delta: bool) -> Stamp {
-    Stamp { time_ms: ms(point.time()), start_ms: ms(point.start()), delta }
+    let (time_ms, start_ms) = (ms(point.time()), ms(point.start()));
+    Stamp { time_ms, start_ms, delta, from_zero: !point.no_recorded_value() }
 }
 
 fn number<'a, K: Sink>(
@@ -103,7 +104,7 @@ fn number<'a, K: Sink>(
     place: &mut Place<'_, K::Family, K::Series>,
     point: &NumberPoint<'a>,
     delta: bool,
-    exemplars: bool,
+    counter: bool,
 ) -> Result<(), Refusal> {
     let parts = point.parts();
     let stale = parts.flags & 1 != 0;
@@ -114,12 +115,12 @@ fn number<'a, K: Sink>(
     };
     let resolved = place.resolve(run, parts.attrs_raw, || point.attrs(), &Shape::One);
     let series = resolved.series[0].as_ref().map_err(|reason| *reason)?;
-    if exemplars && parts.has_exemplars {
+    if counter && parts.has_exemplars {
         point.exemplars().for_each(|exemplar| run.sink.exemplar(exemplar));
     }
-    let stamp =
-        Stamp { time_ms: ms(parts.time), start_ms: ms(parts.start), delta: delta && !stale };
-    run.sink.sample(series, stamp, value);
+    let (time_ms, start_ms) = (ms(parts.time), ms(parts.start));
+    let (delta, from_zero) = (delta && !stale, counter && !stale);
+    run.sink.sample(series, Stamp { time_ms, start_ms, delta, from_zero }, value);
     Ok(())
 }
 
@@ -135,9 +136,9 @@ fn histogram<K: Sink>(
     if !stale && counts.len() != 0 && counts.len() != bounds.len() + 1 {
         return Err(Refusal::Buckets);
     }
+    let (time_ms, start_ms) = (ms(parts.time), ms(parts.start));
+    let stamp = Stamp { time_ms, start_ms, delta: delta && !stale, from_zero: !stale };
     if run.options.custom_buckets {
-        let stamp =
-            Stamp { time_ms: ms(parts.time), start_ms: ms(parts.start), delta: delta && !stale };
         let histogram = match stale {
             true => NativeHistogram::stale(),
             false => NativeHistogram::with_bounds(bounds, counts, (parts.count, parts.sum)),
@@ -151,8 +152,6 @@ fn histogram<K: Sink>(
     // A stale point usually comes without buckets: it ends whatever was there.
     let shape = Shape::Buckets { bounds, sum: parts.sum.is_some(), any: stale };
     let resolved = place.resolve(run, parts.attrs_raw, || point.attrs(), &shape);
-    let stamp =
-        Stamp { time_ms: ms(parts.time), start_ms: ms(parts.start), delta: delta && !stale };
     if stale {
         return all_stale(run, resolved, stamp);
     }
@@ -165,7 +164,7 @@ fn histogram<K: Sink>(
     let count = parts.count as f64;
     let values = finite.chain([count, count]).chain(parts.sum);
     if !parts.has_exemplars {
-        return write_values(run, resolved, stamp, values);
+        return write_values(run, resolved, stamp, 0, values);
     }
     let exemplars = bucket_exemplars(bounds, point.exemplars());
     let mut outcome = Ok(());
@@ -207,7 +206,7 @@ fn summary<K: Sink>(
     }
     let totals = [point.count() as f64, point.sum()];
     let values = quantiles.iter().map(|(_, value)| *value).chain(totals);
-    write_values(run, resolved, stamp(point, false), values)
+    write_values(run, resolved, stamp(point, false), quantiles.len(), values)
 }
 
 fn exponential<K: Sink>(
@@ -226,15 +225,18 @@ fn exponential<K: Sink>(
     Ok(())
 }
 
-/// Writes the values of a point to its series, in order; the first refusal counts for the point.
+/// Writes the values of a point to its series, in order; the first refusal counts for the point. The
+/// first `gauges` of them count nothing.
 fn write_values<K: Sink>(
     run: &mut Run<'_, K>,
     resolved: &Resolved<K::Series>,
     stamp: Stamp,
+    gauges: usize,
     values: impl Iterator<Item = f64>,
 ) -> Result<(), Refusal> {
     let mut outcome = Ok(());
-    for (series, value) in resolved.series.iter().zip(values) {
+    for (at, (series, value)) in resolved.series.iter().zip(values).enumerate() {
+        let stamp = Stamp { from_zero: stamp.from_zero && at >= gauges, ..stamp };
         match series {
             Ok(series) => run.sink.sample(series, stamp, value),
             Err(reason) => outcome = outcome.and(Err(*reason)),
@@ -248,7 +250,7 @@ fn all_stale<K: Sink>(
     resolved: &Resolved<K::Series>,
     stamp: Stamp,
 ) -> Result<(), Refusal> {
-    write_values(run, resolved, stamp, std::iter::repeat(STALE))
+    write_values(run, resolved, stamp, 0, std::iter::repeat(STALE))
 }
 
 /// Which series a point has beside what its attributes say.

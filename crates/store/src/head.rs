@@ -115,6 +115,10 @@ pub struct HeadOptions {
     pub past_max: Duration,
     /// How far after its reception a sample may be. 10 min: clocks that are off.
     pub future_max: Duration,
+    /// What counts from a start that was told is 0 there, unless its series has something since: a
+    /// sample more a start, no older than `out_of_order`, as Prometheus' `created-timestamp-zero-
+    /// ingestion`.
+    pub zero_at_start: bool,
     /// A series with one of these labels is a forecast.
     pub forecast_labels: Vec<String>,
     /// How far after its reception a forecast's sample may be.
@@ -131,6 +135,7 @@ impl Default for HeadOptions {
             out_of_order: Duration::from_secs(3600),
             past_max: Duration::from_secs(7 * DAY),
             future_max: Duration::from_secs(600),
+            zero_at_start: false,
             forecast_labels: vec!["ml_horizon".to_owned(), "ml_forecast".to_owned()],
             forecast_max: Duration::from_secs(30 * DAY),
             limits: Limits::default(),

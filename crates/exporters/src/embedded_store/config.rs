@@ -28,6 +28,10 @@ pub struct Config {
     /// each bucket, as Prometheus' OTLP setting of this name does. Predictions and queries of
     /// `_bucket` series find nothing then.
     pub convert_histograms_to_nhcb: bool,
+    /// Counters and histograms that tell when they started counting (OTLP, remote write 2.0) get a sample
+    /// of 0 there, so that `increase` and `rate` see what came before their first sample. As
+    /// Prometheus' feature of this name.
+    pub created_timestamp_zero_ingestion: bool,
     /// Bounds of what is kept in memory.
     pub limits: Limits,
     /// What is written from memory and log for long.
@@ -150,6 +154,7 @@ impl Default for Config {
             durability: "sync".to_owned(),
             plain_labels: false,
             convert_histograms_to_nhcb: false,
+            created_timestamp_zero_ingestion: false,
             retention: Retention::default(),
             limits: Limits::default(),
             blocks: Blocks::default(),
@@ -363,6 +368,7 @@ impl Config {
             head: HeadOptions {
                 translate: self.translate(),
                 out_of_order: self.limits.out_of_order.get(),
+                zero_at_start: self.created_timestamp_zero_ingestion,
                 // What would be let go at once is not taken.
                 past_max: storage.metrics.age.unwrap_or(PAST_MAX),
                 limits: store::head::Limits {

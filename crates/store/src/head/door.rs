@@ -56,6 +56,8 @@ struct Pending {
 
 #[derive(Debug)]
 enum Value {
+    /// No value: what comes next started counting at this time.
+    Start,
     Sample(f64),
     Delta(f64),
     Histogram(Box<NativeHistogram>),
@@ -111,9 +113,21 @@ impl Door {
                 continue;
             }
             let mut shard = head.shards[number].write();
+            let mut start = None;
             for sample in pending.drain(..) {
                 let point = sample.point;
-                let appended = append(&mut shard, hash, sample, window_ms);
+                if matches!(sample.value, Value::Start) {
+                    start = Some(sample.time_ms);
+                    continue;
+                }
+                let appended = match start.take() {
+                    None => append(&mut shard, hash, sample, window_ms),
+                    Some(start) => {
+                        let since = append_since(&mut shard, hash, sample, window_ms, start);
+                        report.accepted += u64::from(since.1);
+                        since.0
+                    }
+                };
                 count(&mut report, &mut refusals, appended, point);
             }
         }
@@ -142,6 +156,27 @@ fn append(shard: &mut Shard, resource: u64, sample: Pending, window_ms: i64) -> 
         Value::HistogramDelta(delta) => {
             shard.of(slot).append_histogram(time_ms, *delta, true, window_ms)
         }
+        Value::Start => Appended::Duplicate,
+    }
+}
+
+#[cold]
+fn append_since(
+    shard: &mut Shard,
+    resource: u64,
+    sample: Pending,
+    window_ms: i64,
+    start: i64,
+) -> (Appended, bool) {
+    let Pending { slot, time_ms, value, .. } = sample;
+    match value {
+        Value::Sample(value) => {
+            shard.append_since(slot, resource, (start, time_ms), value, window_ms)
+        }
+        Value::Histogram(histogram) => {
+            shard.of(slot).append_histogram_since((start, time_ms), *histogram, window_ms)
+        }
+        value => (append(shard, resource, Pending { value, ..sample }, window_ms), false),
     }
 }
 
@@ -249,6 +284,21 @@ impl Entering<'_> {
         }
     }
 
+    /// Tells when what is passed next started counting.
+    #[inline]
+    fn start(&mut self, series: SeriesRef, stamp: Stamp) {
+        let is_told = stamp.start_ms != 0 && stamp.from_zero && !stamp.delta;
+        if self.head.options.zero_at_start
+            && is_told
+            && !series.overflows
+            && self.times.check(stamp.time_ms, series.forecast).is_ok()
+        {
+            let (shard, slot) = place_of(series.id);
+            let (point, time_ms) = (self.point, stamp.start_ms);
+            self.pending[shard].push(Pending { slot, point, time_ms, value: Value::Start });
+        }
+    }
+
     #[cold]
     fn put_exemplars(&mut self, series: SeriesRef) {
         let mut known = self.head.exemplars.lock();
@@ -283,6 +333,7 @@ impl Sink for Entering<'_> {
     }
 
     fn sample(&mut self, series: &SeriesRef, stamp: Stamp, value: f64) {
+        self.start(*series, stamp);
         let value = if stamp.delta { Value::Delta(value) } else { Value::Sample(value) };
         self.push(*series, stamp.time_ms, value);
     }
@@ -303,6 +354,7 @@ impl Sink for Entering<'_> {
     }
 
     fn histogram(&mut self, series: &SeriesRef, stamp: Stamp, histogram: NativeHistogram) {
+        self.start(*series, stamp);
         let histogram = Box::new(histogram);
         let value = if stamp.delta {
             Value::HistogramDelta(histogram)

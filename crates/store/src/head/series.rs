@@ -107,6 +107,12 @@ impl Rare {
     }
 }
 
+/// True when a series whose newest sample is at `newest` begins (anew) at `start`, not longer than the
+/// window before the sample that tells.
+pub(super) fn begins((start, time): (i64, i64), newest: Option<i64>, window_ms: i64) -> bool {
+    start < time && time.saturating_sub(start) <= window_ms && newest.is_none_or(|at| at < start)
+}
+
 impl Series {
     /// Takes a sealed run behind all others.
     pub(super) fn push(&mut self, chunk: Chunk, newest: i64) {
@@ -172,6 +178,22 @@ impl Series {
             rare.seal_histograms(i64::MAX);
         }
         if time > newest { Appended::InOrder } else { Appended::OutOfOrder }
+    }
+
+    /// As [`Series::append_histogram`] for one that counts since `start`: it was empty then, if the
+    /// series begins there; told is whether there is one more.
+    pub(super) fn append_histogram_since(
+        &mut self,
+        (start, time): (i64, i64),
+        histogram: NativeHistogram,
+        window_ms: i64,
+    ) -> (Appended, bool) {
+        let newest = self.rare.as_ref().and_then(|rare| rare.newest_histogram);
+        let is_new = begins((start, time), newest, window_ms);
+        if is_new {
+            self.append_histogram(start, histogram.emptied(), false, window_ms);
+        }
+        (self.append_histogram(time, histogram, false, window_ms), is_new)
     }
 
     /// The value sealed or late at `time`.

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::chunk::{self, Chunk, Mask, RUN_MAX, Segment};
 use super::rows::{COLUMNS, Rows, is_absent};
-use super::series::{Appended, Series};
+use super::series::{Appended, Series, begins};
 
 const NONE: u32 = u32::MAX;
 
@@ -113,6 +113,26 @@ impl Shard {
             return Appended::InOrder;
         }
         self.append_elsewhere(slot, resource, time, value, window_ms)
+    }
+
+    /// As [`Shard::append`] for what counts since `start`: it was 0 then, unless the series has a
+    /// sample since, or that is longer ago than the window. A zero stands among the late samples,
+    /// where it takes no row of the group; told is whether there is one more.
+    pub(super) fn append_since(
+        &mut self,
+        slot: u32,
+        resource: u64,
+        (start, time): (i64, i64),
+        value: f64,
+        window_ms: i64,
+    ) -> (Appended, bool) {
+        let is_new = begins((start, time), self.newest(slot), window_ms);
+        let appended = self.append(slot, resource, time, value, window_ms);
+        let has_zero = is_new && appended == Appended::InOrder;
+        if has_zero {
+            self.series[slot as usize].insert_late(start, 0.0);
+        }
+        (appended, has_zero)
     }
 
     /// Takes a sample that is not a cell of the newest row.

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use basics::UnixNano;
 use basics::labels::{Labels, METRIC_NAME};
 use hashbrown::HashMap;
-use otlp_series::{Family, Refusal};
+use otlp_series::{Family, Refusal, STALE};
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
@@ -178,20 +178,40 @@ impl Head {
             // Row by row, as they were scraped: the series of a target share their times.
             for row in 0..rows {
                 for (part, Known { series, resource }) in &wanted {
-                    let samples = &request.samples[request.series[*part as usize].samples.clone()];
+                    let part = &request.series[*part as usize];
+                    let samples = &request.samples[part.samples.clone()];
                     let Some((time_ms, value)) = samples.get(row) else { continue };
-                    let appended = times.check(*time_ms, series.forecast).map(|()| {
-                        shard.append(series.slot(), *resource, *time_ms, *value, window_ms)
+                    let start = self.start_of(&request.starts, part.samples.start + row, *value);
+                    let (slot, time) = (series.slot(), *time_ms);
+                    let appended = times.check(time, series.forecast).map(|()| match start {
+                        None => shard.append(slot, *resource, time, *value, window_ms),
+                        Some(start) => {
+                            let times = (start, time);
+                            let since =
+                                shard.append_since(slot, *resource, times, *value, window_ms);
+                            written.report.accepted += u64::from(since.1);
+                            since.0
+                        }
                     });
                     written.samples += count(&mut written.report, appended);
                 }
             }
             for (part, Known { series, .. }) in &wanted {
                 let part = &request.series[*part as usize];
-                for (time_ms, histogram) in &request.histograms[part.histograms.clone()] {
-                    let appended = times.check(*time_ms, series.forecast).map(|()| {
-                        let own = shard.of(series.slot());
-                        own.append_histogram(*time_ms, histogram.clone(), false, window_ms)
+                for at in part.histograms.clone() {
+                    let (time, histogram) = &request.histograms[at];
+                    let start = self.start_of(&request.histogram_starts, at, histogram.sum);
+                    let appended = times.check(*time, series.forecast).map(|()| {
+                        let (own, histogram) = (shard.of(series.slot()), histogram.clone());
+                        match start {
+                            None => own.append_histogram(*time, histogram, false, window_ms),
+                            Some(start) => {
+                                let times = (start, *time);
+                                let since = own.append_histogram_since(times, histogram, window_ms);
+                                written.report.accepted += u64::from(since.1);
+                                since.0
+                            }
+                        }
                     });
                     written.histograms += count(&mut written.report, appended);
                 }
@@ -206,6 +226,15 @@ impl Head {
 }
 
 impl Head {
+    /// When a value started counting, if that is to be stored.
+    #[inline]
+    fn start_of(&self, starts: &[i64], at: usize, value: f64) -> Option<i64> {
+        if !self.options.zero_at_start || value.to_bits() == STALE.to_bits() {
+            return None;
+        }
+        starts.get(at).copied().filter(|start| *start != 0)
+    }
+
     fn put_written_exemplars(
         &self,
         request: &Request,

@@ -5,7 +5,7 @@
 //! Histogram  { count_int = 1 | count_float = 2, sum = 3, schema = 4 sint, zero_threshold = 5,
 //!              zero_count_int = 6 | zero_count_float = 7, negative_spans = 8, negative_deltas = 9
 //!              sint | negative_counts = 10, positive_spans = 11, .. 12 | 13, reset_hint = 14,
-//!              timestamp = 15 ms, custom_values = 16 }
+//!              timestamp = 15 ms, custom_values = 16, start_timestamp = 17 }
 //! BucketSpan { offset = 1 sint, length = 2 }
 //! ```
 //! Schema -53 has bounds of its own (16): ascending, finite, without zero bucket and negative side.
@@ -29,11 +29,20 @@ struct Side {
     counts: Vec<f64>,
 }
 
-/// Reads one histogram and its time.
-pub(super) fn read(message: &[u8]) -> Result<(i64, NativeHistogram), Problem> {
+/// A histogram as it came.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub time_ms: i64,
+    /// When it started counting; 0 = unknown.
+    pub start_ms: i64,
+    pub histogram: NativeHistogram,
+}
+
+/// Reads one histogram.
+pub(super) fn read(message: &[u8]) -> Result<Read, Problem> {
     let mut histogram = NativeHistogram::default();
     let (mut positive, mut negative) = (Side::default(), Side::default());
-    let (mut time_ms, mut schema, mut bounds) = (0, 0, Vec::new());
+    let (mut time_ms, mut start_ms, mut schema, mut bounds) = (0, 0, 0, Vec::new());
     let mut fields = Fields::of(message);
     while let Some((number, value)) = fields.next()? {
         match number {
@@ -52,11 +61,12 @@ pub(super) fn read(message: &[u8]) -> Result<(i64, NativeHistogram), Problem> {
             13 => doubles(value, &mut positive.counts)?,
             15 => time_ms = value.uint()? as i64,
             16 => doubles(value, &mut bounds)?,
+            17 => start_ms = value.uint()? as i64,
             _ => {}
         }
     }
     if histogram.is_stale() {
-        return Ok((time_ms, NativeHistogram::stale()));
+        return Ok(Read { time_ms, start_ms: 0, histogram: NativeHistogram::stale() });
     }
     let is_custom = schema == i64::from(CUSTOM_SCHEMA);
     if !is_custom && !SCHEMAS.contains(&schema) {
@@ -77,7 +87,7 @@ pub(super) fn read(message: &[u8]) -> Result<(i64, NativeHistogram), Problem> {
         histogram.zero_threshold = 0.0;
         histogram.bounds = bounds.into();
     }
-    Ok((time_ms, histogram))
+    Ok(Read { time_ms, start_ms, histogram })
 }
 
 impl Side {

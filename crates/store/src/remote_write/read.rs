@@ -6,8 +6,10 @@
 //!      TimeSeries   { labels = 1: {name = 1, value = 2}, samples = 2: {value = 1, timestamp = 2 ms},
 //!                     exemplars = 3: {labels = 1, value = 2, timestamp = 3}, histograms = 4 }
 //! 2.0  Request      { symbols = 4, timeseries = 5 }
-//!      TimeSeries   { labels_refs = 1, samples = 2, histograms = 3, exemplars = 4: {labels_refs = 1,
-//!                     value = 2, timestamp = 3}, metadata = 5: {type = 1, help = 3, unit = 4} }
+//!      TimeSeries   { labels_refs = 1, samples = 2: {.., start_timestamp = 3}, histograms = 3,
+//!                     exemplars = 4: {labels_refs = 1, value = 2, timestamp = 3},
+//!                     metadata = 5: {type = 1, help = 3, unit = 4},
+//!                     created_timestamp = 6 (before 2.0 was settled: of the first sample) }
 //! ```
 //! A series' labels keep the encoding they have in 1.0, as its key: known ones are never decoded.
 //! Those of 2.0 are spelled out that way. Source: prompb/{remote,types}.proto,
@@ -69,6 +71,10 @@ pub(crate) struct Request {
     pub series: Vec<Part>,
     pub samples: Vec<(i64, f64)>,
     pub histograms: Vec<(i64, NativeHistogram)>,
+    /// When samples started counting, 0 = unknown; may end before the samples do.
+    pub starts: Vec<i64>,
+    /// The same of histograms.
+    pub histogram_starts: Vec<i64>,
     pub exemplars: Vec<Exemplar>,
     pub told: Vec<Told>,
 }
@@ -95,17 +101,44 @@ impl Request {
     }
 
     fn sample(&mut self, value: Value<'_>) -> Result<(), Malformed> {
-        let (mut number, mut time_ms) = (0.0, 0);
+        let (mut number, mut time_ms, mut start) = (0.0, 0, 0);
         let mut fields = Fields::of(value.bytes()?);
         while let Some((field, value)) = fields.next()? {
             match field {
                 1 => number = value.double()?,
                 2 => time_ms = value.uint()? as i64,
+                3 => start = value.uint()? as i64,
                 _ => {}
             }
         }
+        put_start(&mut self.starts, self.samples.len(), start);
         self.samples.push((time_ms, number));
         Ok(())
+    }
+
+    fn histogram(&mut self, value: Value<'_>) -> Result<(), Problem> {
+        let histogram::Read { time_ms, start_ms, histogram } = histogram::read(value.bytes()?)?;
+        put_start(&mut self.histogram_starts, self.histograms.len(), start_ms);
+        self.histograms.push((time_ms, histogram));
+        Ok(())
+    }
+
+    /// What a series tells at once of its first sample.
+    fn created(&mut self, part: &Part, start: i64) {
+        let first = |starts: &mut Vec<i64>, at: usize, count: usize| match starts.get_mut(at) {
+            Some(known) if *known == 0 => *known = start,
+            None if at < count => put_start(starts, at, start),
+            _ => {}
+        };
+        first(&mut self.starts, part.samples.start, self.samples.len());
+        first(&mut self.histogram_starts, part.histograms.start, self.histograms.len());
+    }
+}
+
+fn put_start(starts: &mut Vec<i64>, at: usize, start: i64) {
+    if start != 0 {
+        starts.resize(at, 0);
+        starts.push(start);
     }
 }
 
@@ -149,7 +182,7 @@ fn series_v1(request: &mut Request, message: &[u8]) -> Result<(), Problem> {
                 })?;
                 request.exemplars.push(exemplar);
             }
-            Some((4, value)) => request.histograms.push(histogram::read(value.bytes()?)?),
+            Some((4, value)) => request.histogram(value)?,
             Some(_) => {}
         }
     }
@@ -260,7 +293,7 @@ pub(crate) fn v2(body: &[u8]) -> Result<Request, Problem> {
 
 fn series_v2(request: &mut Request, symbols: &[&[u8]], message: &[u8]) -> Result<(), Problem> {
     let part = request.begin();
-    let mut told = None;
+    let (mut told, mut created) = (None, 0);
     let mut odd: Option<&[u8]> = None;
     let mut fields = Fields::of(message);
     while let Some((number, value)) = fields.next()? {
@@ -274,7 +307,7 @@ fn series_v2(request: &mut Request, symbols: &[&[u8]], message: &[u8]) -> Result
                 if request.keys.len() > KEYS_BYTES_MAX { Err(Malformed) } else { Ok(()) }
             })?,
             2 => request.sample(value)?,
-            3 => request.histograms.push(histogram::read(value.bytes()?)?),
+            3 => request.histogram(value)?,
             4 => {
                 let mut name = None;
                 let exemplar = exemplar(value.bytes()?, |value, labels| {
@@ -290,12 +323,14 @@ fn series_v2(request: &mut Request, symbols: &[&[u8]], message: &[u8]) -> Result
                 request.exemplars.push(exemplar);
             }
             5 => told = Some(value.bytes()?),
+            6 => created = value.uint()? as i64,
             _ => {}
         }
     }
     if odd.is_some() {
         return Err(Problem::Symbols);
     }
+    request.created(&part, created);
     if let Some(told) = told {
         let key = &request.keys[part.key.start..];
         let told = told_v2(told, symbols, key)?;

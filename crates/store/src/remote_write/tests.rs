@@ -182,6 +182,60 @@ fn the_second_version_spells_its_labels_by_symbols() {
 }
 
 #[test]
+fn the_second_version_tells_when_counting_started() {
+    let start = NOW_MS as u64 - 30_000;
+    let started = |time_ms: i64, start: u64| {
+        let mut out = sample(time_ms, 7.0);
+        uint(&mut out, 3, start);
+        out
+    };
+    let native = |start: Option<u64>| {
+        let mut out = histogram(NOW_MS, 3, &[(0, 1)], &[5]);
+        if let Some(start) = start {
+            // Field 17 has a tag of two bytes.
+            varint(&mut out, 17 << 3);
+            varint(&mut out, start);
+        }
+        out
+    };
+    // As 2.0 has it, and as its candidates had it: once a series, of the first sample.
+    let (of_samples, of_series) = (
+        [started(NOW_MS - 1, start), started(NOW_MS, start)],
+        [sample(NOW_MS - 1, 7.0), sample(NOW_MS, 7.0)],
+    );
+    for (samples, histogram, created) in
+        [(of_samples, native(Some(start)), None), (of_series, native(None), Some(start))]
+    {
+        let folder = tempfile::tempdir().expect("temp dir");
+        let (files, clock) = (Arc::new(RealFiles), Clock::manual(NOW));
+        let head = crate::HeadOptions { zero_at_start: true, ..<_>::default() };
+        let options = StoreOptions { head, ..StoreOptions::default() };
+        let store = Store::open(folder.path(), options, files, clock).expect("opens");
+        let mut body = Vec::new();
+        let symbols = ["", "__name__", "hits_total", "sizes"];
+        symbols.iter().for_each(|symbol| bytes(&mut body, 4, symbol.as_bytes()));
+        let mut series = Vec::new();
+        bytes(&mut series, 1, &[1, 2]);
+        samples.iter().for_each(|sample| bytes(&mut series, 2, sample));
+        let mut sizes = Vec::new();
+        bytes(&mut sizes, 1, &[1, 3]);
+        bytes(&mut sizes, 3, &histogram);
+        for series in [&mut series, &mut sizes] {
+            created.iter().for_each(|created| uint(series, 6, *created));
+            bytes(&mut body, 5, series);
+        }
+        let written = write(&store, Version::V2, &body);
+        assert_eq!((written.samples, written.histograms), (2, 1), "what was sent");
+        let found = all(&store, "hits_total");
+        assert_eq!(*found[0].times, [start as i64, NOW_MS - 1, NOW_MS]);
+        assert_eq!(*found[0].values, [0.0, 7.0, 7.0]);
+        let found = all(&store, "sizes").remove(0).histograms;
+        let counts: Vec<_> = found.iter().map(|(t, h)| (*t, h.schema, h.count)).collect();
+        assert_eq!(counts, [(start as i64, 3, 0.0), (NOW_MS, 3, 6.0)]);
+    }
+}
+
+#[test]
 fn native_histograms_are_kept() {
     let folder = tempfile::tempdir().expect("temp dir");
     let store = store(&folder);

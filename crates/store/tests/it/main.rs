@@ -4,6 +4,7 @@
 
 mod faults;
 mod flush;
+mod starts;
 
 use std::collections::BTreeSet;
 use std::path::Path;
