@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use store::FlushOptions;
+use store::remote_write::Version;
 
 use crate::*;
 
@@ -107,6 +108,100 @@ fn a_flush_before_the_log_is_read_again_takes_nothing_for_settled() {
         assert_eq!(store.flushed(Signal::Logs), Position::default());
         replay(&store);
         assert_eq!(found(&store), before);
+    }
+}
+
+#[test]
+fn what_rules_write_before_the_log_is_read_again_lets_nothing_go() {
+    let files = TestFiles::new();
+    let store = open(&files, by_hand());
+    for id in 0..30 {
+        assert!(accept_any(&store, id));
+    }
+    let before = found(&store);
+    drop(store);
+    for (life, given) in [0usize, 1, 7, 29].into_iter().enumerate() {
+        let store = open(&files, by_hand());
+        // What the pipeline does at a start, with a rule that does not wait for its end.
+        let all = store.log().hold(store.log().oldest());
+        let mut records = Vec::new();
+        let mut reader = store.log().reader(Position::default());
+        while let Some(record) = reader.next() {
+            records.push(record);
+        }
+        let take = |record: &segment_log::Stored| {
+            let Some(signal) = Signal::from_name(&record.pipeline) else {
+                store.write_again(record).unwrap();
+                return;
+            };
+            if signal == Signal::Metrics || record.position >= store.flushed(signal) {
+                let payload = Payload::admit(signal, record.body.clone()).unwrap();
+                store.ingest_again(&payload, record.received, record.position);
+            }
+        };
+        records[..given].iter().for_each(take);
+        let (_, ticket) = store.write(Version::V1, &recorded(life as u64), NOW).unwrap();
+        ticket.wait().unwrap();
+        store.flush().unwrap();
+        // Or the process ends here.
+        if life % 2 == 0 {
+            records[given..].iter().for_each(take);
+            drop(all);
+            let mut expected = before.clone();
+            expected[0].extend((0..=life as u64).map(|life| (1_000 + life, 1)));
+            assert_eq!(found(&store), expected);
+            store.flush().unwrap();
+            assert_eq!(found(&store), expected);
+        }
+    }
+    let store = open(&files, by_hand());
+    replay_all(&store);
+    let mut expected = before;
+    expected[0].extend((0..4).map(|life| (1_000 + life, 1)));
+    assert_eq!(found(&store), expected);
+}
+
+/// A remote write request with one sample of `id`.
+fn recorded(life: u64) -> Vec<u8> {
+    let text = |out: &mut Vec<u8>, tag: u8, bytes: &[u8]| {
+        out.extend([tag, bytes.len() as u8]);
+        out.extend_from_slice(bytes);
+    };
+    let mut series = Vec::new();
+    for (name, value) in [("__name__", "id"), ("rule", "r")] {
+        let mut label = Vec::new();
+        text(&mut label, 0x0a, name.as_bytes());
+        text(&mut label, 0x12, value.as_bytes());
+        text(&mut series, 0x0a, &label);
+    }
+    let mut sample = vec![0x09];
+    sample.extend_from_slice(&(1_000.0 + life as f64).to_le_bytes());
+    sample.push(0x10);
+    let mut time = NOW / 1_000_000 + life;
+    while time >= 0x80 {
+        sample.push(time as u8 | 0x80);
+        time >>= 7;
+    }
+    sample.push(time as u8);
+    text(&mut series, 0x12, &sample);
+    let mut request = Vec::new();
+    text(&mut request, 0x0a, &series);
+    snap::raw::Encoder::new().compress_vec(&request).unwrap()
+}
+
+/// As [`replay`], remote writes included.
+fn replay_all(store: &Store) {
+    let mut reader = store.log().reader(Position::default());
+    while let Some(record) = reader.next() {
+        match Signal::from_name(&record.pipeline) {
+            None => assert!(store.write_again(&record).is_some()),
+            Some(signal) => {
+                if signal == Signal::Metrics || record.position >= store.flushed(signal) {
+                    let payload = Payload::admit(signal, record.body).unwrap();
+                    store.ingest_again(&payload, record.received, record.position);
+                }
+            }
+        }
     }
 }
 
