@@ -37,6 +37,7 @@ bench: ## whole processes beside their peers, same input
 	mkdir -p bench/results
 	cargo run --release --package bench -- collectors --out bench/results/collectors-$$(date +%F).json
 	cargo run --release --package bench -- overload --out bench/results/overload-$$(date +%F).json
+	cargo run --release --package bench -- offer --out bench/results/load-$$(date +%F).json
 	cargo run --release --package bench -- stack
 	cargo run --release --package bench -- demo --out bench/results/demo-$$(date +%F).json
 	cargo run --release --package bench -- store --out bench/results/store-$$(date +%F).json

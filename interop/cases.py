@@ -13,6 +13,7 @@ import urllib.request
 import backend_cases
 import demo_cases
 import grafana_cases
+import load_cases
 import object_store_cases
 import own_metrics
 import peers
@@ -473,4 +474,4 @@ ALL = [telemetrygen, python_sdk, python_sdk_over_tls, secure.go_collector_over_m
        *prometheus_cases.ALL, *grafana_cases.ALL, demo_cases.planes, browser, *promql_differential.ALL, mlserver,
        go_collector_to_us, us_to_go_collector, go_collector_over_unix_sockets, *backend_cases.ALL, *storage_cases.ALL, *object_store_cases.ALL,
        differential, written_like_go, own_metrics.own_metrics_like_go, bulk_like_go, host_like_go, files, scrapes,
-       demo_cases.scenarios, demo_cases.walkthrough, demo_cases.documents_commands, verdicts, documents]
+       demo_cases.scenarios, demo_cases.walkthrough, demo_cases.documents_commands, *load_cases.ALL, verdicts, documents]

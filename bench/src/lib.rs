@@ -5,7 +5,7 @@
 //! the generator and a counting null sink (this process) on the other, and reports CPU-seconds per
 //! million items, items a second, peak RSS and how long a sender waits. `-- overload` presses ten
 //! times as hard on a sink that takes a tenth. `-- stack` measures the default stack: start to
-//! first page, OTLP sent to visible in PromQL, idle RSS. `-- store` imports a day by remote write
+//! first page, OTLP sent to visible in PromQL, idle RSS. `-- offer` measures the load generator. `-- store` imports a day by remote write
 //! into us, VictoriaMetrics and Prometheus and asks all three the same; `-- month` does it with a
 //! month, for us alone. `-- demo` measures the demo's services: start, memory, and what their telemetry
 //! costs. Raw figures go to `bench/results/` with the machine and the versions. A
@@ -15,6 +15,7 @@ mod client;
 pub mod collectors;
 pub mod demo;
 mod load;
+pub mod offer;
 pub mod overload;
 mod payload;
 mod process;

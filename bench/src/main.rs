@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Command line of the whole-process measurements.
 
-use bench::{collectors, demo, overload, stack, store};
+use bench::{collectors, demo, offer, overload, stack, store};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -20,6 +20,8 @@ enum What {
     Collectors(collectors::Options),
     /// The demo's services: start, memory, what telemetry costs.
     Demo(demo::Options),
+    /// The load generator beside oha and telemetrygen: how much it offers, and what both say.
+    Offer(offer::Options),
     /// Ten times the connections on a back end that takes a tenth: every protocol and codec.
     Overload(overload::Options),
     /// The default stack alone: start, freshness, idle memory.
@@ -39,6 +41,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Collectors(options) => runtime.block_on(collectors::run(options)),
         What::Demo(options) => runtime.block_on(demo::run(options)),
+        What::Offer(options) => runtime.block_on(offer::run(options)),
         What::Overload(options) => runtime.block_on(overload::run(options)),
         What::Stack(options) => runtime.block_on(stack::run(options)),
         What::Store(options) => runtime.block_on(store::run(options)),

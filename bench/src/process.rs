@@ -51,6 +51,13 @@ impl Program {
         Ok(ticks / TICKS_PER_SECOND)
     }
 
+    /// True when it has ended by itself; what it used can still be read.
+    pub fn has_ended(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let state = stat.as_ref().ok().and_then(|stat| stat.rsplit_once(") "));
+        state.is_none_or(|(_, rest)| rest.starts_with('Z'))
+    }
+
     /// `VmRSS` or `VmHWM` (peak) in MiB.
     pub fn memory_mib(&self, field: &str) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

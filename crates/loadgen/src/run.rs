@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use basics::Random;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -26,6 +26,9 @@ pub const CONNECTIONS_MAX: usize = 4096;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+const AGENT: &str = concat!("foreglow-load/", env!("CARGO_PKG_VERSION"));
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The load on one target.
 #[derive(Clone, Debug)]
@@ -136,9 +139,9 @@ impl Work for Worker {
     /// Sends one request and counts what comes of it.
     async fn one(&mut self, _: u64, due: Instant, tally: &mut Tally) -> u64 {
         let ask = self.shared.load.mix.next(&mut self.random);
-        let trace_id = format!("{:016x}{:016x}", self.random.next_u64(), self.random.next_u64());
+        let trace_id = [self.random.next_u64().max(1), self.random.next_u64()];
         let sent = Instant::now();
-        let outcome = match tokio::time::timeout(PATIENCE, self.exchange(&ask, &trace_id)).await {
+        let outcome = match tokio::time::timeout(PATIENCE, self.exchange(&ask, trace_id)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(anyhow::anyhow!("no answer within {PATIENCE:?}")),
         };
@@ -157,7 +160,10 @@ impl Work for Worker {
                     tally.failed += 1;
                 }
                 let micros = tally.time(now - due.min(sent), now - sent);
-                tally.slow(micros, || (format!("{} {}", ask.method, ask.path), trace_id));
+                let [high, low] = trace_id;
+                let told =
+                    || (format!("{} {}", ask.method, ask.path), format!("{high:016x}{low:016x}"));
+                tally.slow(micros, told);
             }
         }
         1
@@ -165,19 +171,20 @@ impl Work for Worker {
 }
 
 impl Worker {
-    async fn exchange(&mut self, ask: &Ask, trace_id: &str) -> Result<(http::StatusCode, u64)> {
-        let span_id = self.random.next_u64().max(1);
-        let mut request = Request::builder()
-            .method(ask.method)
-            .uri(&ask.path)
-            .header(header::HOST, &self.shared.authority)
-            .header(header::USER_AGENT, concat!("foreglow-load/", env!("CARGO_PKG_VERSION")))
-            .header("traceparent", format!("00-{trace_id}-{span_id:016x}-01"));
-        if ask.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
+    async fn exchange(&mut self, ask: &Ask, trace_id: [u64; 2]) -> Result<(http::StatusCode, u64)> {
+        let ([high, low], span_id) = (trace_id, self.random.next_u64().max(1));
+        let parent = format!("00-{high:016x}{low:016x}-{span_id:016x}-01");
         let body = ask.body.clone().map_or_else(Bytes::new, Bytes::from);
-        let request = request.body(Full::new(body))?;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::from_bytes(ask.method.as_bytes())?;
+        *request.uri_mut() = Uri::try_from(&ask.path)?;
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, self.shared.authority.clone());
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(TRACEPARENT, HeaderValue::try_from(parent)?);
+        if ask.body.is_some() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         let sender = self.connected().await?;
         let answer = sender.send_request(request).await.map_err(plain)?;
         let status = answer.status();
@@ -199,7 +206,11 @@ impl Worker {
                 Ok(stream) => stream,
                 Err(error) => {
                     tokio::time::sleep(AWAY).await;
-                    return Err(anyhow::anyhow!("cannot connect: {}", error.kind()));
+                    // Without its number it has a name alone, a failed look-up only a text.
+                    let is_numbered = error.raw_os_error().is_some();
+                    let why =
+                        if is_numbered { error.kind().to_string() } else { error.to_string() };
+                    return Err(anyhow::anyhow!("cannot connect: {why}"));
                 }
             };
             stream.set_nodelay(true)?;
@@ -217,5 +228,9 @@ fn plain(error: hyper::Error) -> anyhow::Error {
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         return anyhow::anyhow!("the connection was closed");
     }
-    anyhow::anyhow!("{error}")
+    let cause = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<std::io::Error>());
+    match cause {
+        Some(cause) => anyhow::anyhow!("{}", cause.kind()),
+        None => anyhow::anyhow!("{error}"),
+    }
 }

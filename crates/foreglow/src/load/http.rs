@@ -125,7 +125,7 @@ fn part(how: &HttpLoad, index: usize, count: usize) -> Result<Part> {
         .then(|| serde_json::json!({ "error_rate": QA_ERRORS }));
     let base = format!("http://{}", uri.authority().map_or("", |authority| authority.as_str()));
     if uri.scheme_str() != Some("http") {
-        bail!("error: {url:?}: only http:// addresses are supported");
+        bail!("error: {url:?}: only http:// addresses are supported (http://host:port)");
     }
     Ok(Part {
         name: if count > 1 { environment.unwrap_or_else(|| url.clone()) } else { String::new() },

@@ -89,7 +89,7 @@ impl Told {
                 let why = tally.errors.keys().next().map_or("nothing was sent", String::as_str);
                 let what =
                     if about.unit == "req" { "no answer from" } else { "nothing was taken by" };
-                broken.push(format!("{what} {} ({why})", about.url));
+                broken.push(format!("{what} {} ({why}){}", about.url, hint(about.unit, why)));
             }
         }
         if self.output == Format::Json {
@@ -100,6 +100,16 @@ impl Told {
             true => Ok(()),
             false => Err(anyhow!("error: {}", broken.join("; "))),
         }
+    }
+}
+
+/// What a peer that hangs up without an answer may want.
+fn hint(unit: &str, why: &str) -> &'static str {
+    let hangs_up = ["closed", "reset", "aborted", "broken pipe", "invalid size"];
+    match hangs_up.iter().any(|text| why.contains(text)) {
+        true if unit == "req" => ": it may speak another protocol, such as TLS",
+        true => ": it may want TLS (no --otlp-insecure), or HTTP (--otlp-http), or gRPC",
+        false => "",
     }
 }
 

@@ -195,7 +195,7 @@ impl Sender {
             Ok(answer) => answer,
             Err(error) => {
                 tokio::time::sleep(AWAY).await;
-                return Attempt::Failed(hint(&error.to_string()));
+                return Attempt::Failed(plain(&error.to_string(), &self.link.uri));
             }
         };
         let outcome = match self.link.is_grpc {
@@ -205,19 +205,26 @@ impl Sender {
         match outcome {
             Ok(pushed) => Attempt::Taken(pushed.rejected, pushed.message),
             Err(error) => match error.kind() {
-                Kind::Retry { after } => Attempt::PutOff(after, error.to_string()),
-                _ => Attempt::Failed(error.to_string()),
+                Kind::Retry { after } => {
+                    Attempt::PutOff(after, plain(&error.to_string(), &self.link.uri))
+                }
+                _ => Attempt::Failed(plain(&error.to_string(), &self.link.uri)),
             },
         }
     }
 }
 
-/// What to do about it in this program's words.
-fn hint(error: &str) -> String {
-    match error.find("the peer does not speak TLS") {
-        Some(at) => {
-            format!("{}the peer does not speak TLS: --otlp-insecure sends plain text", &error[..at])
-        }
-        None => error.to_owned(),
+/// Without the address, which the report has, and with what to do about it in this program's words.
+fn plain(error: &str, uri: &Uri) -> String {
+    let text = error.replacen(&format!(" to {uri}"), "", 1);
+    let text = text.trim_end_matches([':', ' ']);
+    if let Some(at) = text.find("the peer does not speak TLS") {
+        return format!(
+            "{}the peer does not speak TLS: --otlp-insecure sends plain text",
+            &text[..at]
+        );
     }
+    let is_untrusted = text.contains("invalid peer certificate");
+    let hint = if is_untrusted { "; --ca-cert names who may have signed it" } else { "" };
+    format!("{text}{hint}")
 }

@@ -257,7 +257,7 @@ async fn wrong_targets_are_told_in_words_that_help() {
     assert_eq!(told(one(&format!("http://{address}"), true)).await, "", "the URL decides");
     backend.stop().await;
     let away = told(one(&address, false)).await;
-    assert!(away.contains("Connection refused") && away.contains(&address), "{away}");
+    assert!(away.starts_with("cannot send: Connection refused"), "{away}");
     let refused = |load: OtlpLoad, part: &'static str| async move {
         let (_go_on, stop) = watch::channel(false);
         let error = run_otlp(load, Progress::default(), stop).await.expect_err(part);
