@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::{Extension, Json};
 use http::StatusCode;
 use opentelemetry::logs::Severity;
@@ -15,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{MODEL, Service};
-use crate::serving::{Call, Refusal};
+use crate::serving::{BODY_MAX, Call, Refusal};
 
 /// Most features of one request.
 const FEATURES_MAX: usize = 4096;
@@ -54,11 +55,24 @@ pub(super) struct Mistake {
     pub place: Vec<Value>,
     pub message: String,
     pub kind: &'static str,
+    pub status: StatusCode,
 }
 
 impl Mistake {
+    /// A body that is too large, or broke off.
+    fn unread(error: &BytesRejection) -> Mistake {
+        let (message, status) = match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                (format!("more than {BODY_MAX} bytes"), error.status())
+            }
+            status => (error.body_text(), status),
+        };
+        Mistake { status, ..Mistake::new(&[json!("body")], "body_unread", message) }
+    }
+
     fn new(place: &[Value], kind: &'static str, message: impl Into<String>) -> Mistake {
-        Mistake { place: place.to_vec(), message: message.into(), kind }
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Mistake { place: place.to_vec(), message: message.into(), kind, status }
     }
 }
 
@@ -96,11 +110,14 @@ pub(super) fn features(body: &[u8]) -> Result<Vec<f64>, Mistake> {
 pub(super) async fn predict(
     State(service): State<Arc<Service>>,
     Extension(Call(context)): Extension<Call>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Predicted>, Refusal> {
+    let body = body.map_err(|error| service.refuse(&context, Mistake::unread(&error)))?;
     let span = context.span();
-    span.set_attribute(KeyValue::new("model.name", MODEL.0));
-    span.set_attribute(KeyValue::new("model.version", MODEL.1));
+    span.set_attributes([
+        KeyValue::new("model.name", MODEL.0),
+        KeyValue::new("model.version", MODEL.1),
+    ]);
     let features = service.within(&context, "validate_input", |step| {
         let features = features(&body);
         match &features {
@@ -169,10 +186,6 @@ impl Service {
             "msg": mistake.message,
             "type": mistake.kind,
         }]);
-        Refusal::with_body(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            mistake.kind,
-            json!({ "detail": detail }),
-        )
+        Refusal::with_body(mistake.status, mistake.kind, json!({ "detail": detail }))
     }
 }

@@ -51,13 +51,17 @@ async fn predictions_are_answered_as_the_document_has_it_and_seen_at_the_far_end
         assert_eq!((answer.status.as_u16(), &detail["loc"]), (422, &place), "{body}");
         assert!(detail["msg"].as_str().expect("text").contains(told), "{detail}");
     }
+    let answer = service.ask("POST", "/predict", Some(&"1".repeat(2 << 20))).await;
+    let told = answer.json()["detail"][0]["msg"].as_str().expect("text").to_owned();
+    assert_eq!((answer.status.as_u16(), told.as_str()), (413, "more than 1048576 bytes"));
     let all = service.stop().await;
     assert_eq!(all.sum("http_requests_total", &["path=/predict", "status=200"]), 1.0);
+    assert_eq!(all.sum("http_requests_total", &["status=413"]), 1.0);
     assert_eq!(all.sum("http_requests_total", &["status=422"]), 7.0);
     assert_eq!(all.sum("predictions_total", &["model_name=simple-linear-demo"]), 1.0);
-    assert_eq!(all.sum("errors_total", &["error_type=validation"]), 7.0);
+    assert_eq!(all.sum("errors_total", &["error_type=validation"]), 8.0);
     assert_eq!(all.sum("prediction_latency_ms", &[]), 1.0);
-    assert_eq!(all.sum("request_duration_ms", &[]), 9.0);
+    assert_eq!(all.sum("request_duration_ms", &[]), 10.0);
     assert_eq!(all.sum("active_requests", &[]), 0.0);
     let requests = all.spans("HTTP POST /predict");
     let ok =
