@@ -14,6 +14,7 @@ mod breaker;
 mod few;
 pub mod generator;
 pub mod inference;
+mod pressure;
 mod serving;
 pub mod shop;
 mod telemetry;

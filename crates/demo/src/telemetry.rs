@@ -5,6 +5,10 @@
 //! a meter and a logger whose data leave every second by OTLP. gRPC when the port is 4317 and no
 //! protocol is named, as the SDKs of other languages do. A collector that is away costs what the
 //! SDK's queues hold: 2,048 spans and log records; the rest is dropped and counted by it.
+//!
+//! Telemetry gives way to requests: all of it leaves from threads of low priority ([`thread`]), and
+//! while more spans wait than leave, new traces are left out whole ([`crate::pressure`]), unless
+//! `OTEL_TRACES_SAMPLER` says which traces are wanted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,14 +33,24 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{
     BatchConfigBuilder as LogBatches, BatchLogProcessor, SdkLogger, SdkLoggerProvider,
 };
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream};
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder as SpanBatches, BatchSpanProcessor, SdkTracer, SdkTracerProvider,
 };
+use tokio::sync::oneshot;
+
+use crate::pressure::{Leaving, Pressure, Waiting, WhileThereIsRoom};
 
 /// So often telemetry leaves unless the environment says otherwise: pages are fresh, and a second
 /// of a service is one small request.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Series of one instrument at most: the busiest, by route, method and status, has some fifty. The SDK
+/// makes room for all of them at once, by default for 2,000.
+const SERIES_MAX: usize = 200;
+
+/// Below everybody else when there is too little CPU.
+const NICE: i32 = 10;
 
 /// Longest answer of a collector that is read.
 const ANSWER_MAX: usize = 64 << 10;
@@ -128,10 +142,12 @@ pub(crate) struct Telemetry {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
     logs: SdkLoggerProvider,
+    /// Its thread ends when this is dropped.
+    _thread: oneshot::Sender<()>,
 }
 
 impl Telemetry {
-    /// Begins to send for the service `name` with `attributes` on its resource. Needs a runtime.
+    /// Begins to send for the service `name` with `attributes` on its resource.
     ///
     /// # Errors
     /// When the environment names an address that is none.
@@ -141,16 +157,36 @@ impl Telemetry {
         target: &Target,
         signals: Signals,
     ) -> Result<Arc<Telemetry>> {
+        let target = target.clone();
+        thread(move |ends| Telemetry::make(name, attributes, &target, signals, ends))
+    }
+
+    fn make(
+        name: &'static str,
+        attributes: Vec<KeyValue>,
+        target: &Target,
+        signals: Signals,
+        thread: oneshot::Sender<()>,
+    ) -> Result<Arc<Telemetry>> {
         let resource = resource(name, attributes);
         let mut traces = SdkTracerProvider::builder().with_resource(resource.clone());
         if signals.traces {
             let batches = SpanBatches::default().with_scheduled_delay(INTERVAL).build();
             let exporter = spans(target).context("cannot send traces")?;
+            let pressure = Arc::new(Pressure::default());
+            let exporter = Leaving::new(exporter, pressure.clone());
             let processor =
                 BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
-            traces = traces.with_span_processor(processor);
+            traces = traces.with_span_processor(Waiting::new(processor, pressure.clone()));
+            if std::env::var_os("OTEL_TRACES_SAMPLER").is_none() {
+                traces = traces.with_sampler(WhileThereIsRoom::new(pressure));
+            }
         }
         let mut metrics = SdkMeterProvider::builder().with_resource(resource.clone());
+        // A view that is none of a stream keeps what an instrument says of itself.
+        metrics = metrics.with_view(|_: &Instrument| {
+            Stream::builder().with_cardinality_limit(SERIES_MAX).build().ok()
+        });
         if signals.metrics {
             let exporter = points(target).context("cannot send metrics")?;
             metrics = metrics.with_reader(reader(exporter));
@@ -174,6 +210,7 @@ impl Telemetry {
             traces,
             metrics,
             logs,
+            _thread: thread,
         }))
     }
 
@@ -222,6 +259,35 @@ impl Telemetry {
             tracing::warn!("the last telemetry may not have arrived: {error}");
         }
     }
+}
+
+/// Makes telemetry in a thread of its own, which then serves its connections until told to end. Threads
+/// that the SDK starts meanwhile inherit its low priority.
+fn thread(
+    make: impl FnOnce(oneshot::Sender<()>) -> Result<Arc<Telemetry>> + Send + 'static,
+) -> Result<Arc<Telemetry>> {
+    let (made, making) = std::sync::mpsc::sync_channel(1);
+    let work = move || {
+        // Of this thread alone, on Linux. Without it telemetry takes as much as others.
+        let _ = rustix::process::nice(NICE);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime.context("no runtime for telemetry") {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(made.send(Err(error))),
+        };
+        let (sender, ends) = oneshot::channel();
+        let telemetry = {
+            let _entered = runtime.enter();
+            make(sender)
+        };
+        let is_made = telemetry.is_ok();
+        if made.send(telemetry).is_ok() && is_made {
+            // An error is the end, too.
+            let _ = runtime.block_on(ends);
+        }
+    };
+    std::thread::Builder::new().name("telemetry".to_owned()).spawn(work)?;
+    making.recv().context("the thread of telemetry ended")?
 }
 
 /// What the service says of itself, where the environment does not say otherwise.
@@ -274,7 +340,7 @@ exporter!(spans, SpanExporter, "traces");
 exporter!(points, MetricExporter, "metrics");
 exporter!(records, LogExporter, "logs");
 
-/// HTTP on our runtime for the SDK's own threads, which have none.
+/// HTTP on telemetry's runtime for the SDK's own threads, which have none.
 struct Http {
     client: Client<HttpConnector, Full<Bytes>>,
     runtime: tokio::runtime::Handle,
