@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Aliases; what they do is in xtask/, interop/ and bench/.
-.PHONY: demo-start demo-stop demo-dashboard release test interop soak web bench
+.PHONY: demo-start demo-stop demo-dashboard demo-load release test interop soak web bench
 
-demo-start: ## builds, starts foreglow with live demo telemetry, prints its address
+demo-start: ## builds, starts foreglow, three services and load on them, prints the page's address
 	@cargo xtask demo start
 
 demo-stop: ## stops exactly what demo-start started
@@ -10,6 +10,9 @@ demo-stop: ## stops exactly what demo-start started
 
 demo-dashboard: ## opens the page of the running demo
 	@cargo xtask demo dashboard
+
+demo-load: ## half a minute of more load on the running demo, with its report
+	@cargo xtask demo load
 
 release: ## the binary for users: with blocks in S3, which the demo does not wait for
 	@cargo xtask web

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `make demo-start`, `demo-stop`: one process in the background, known by its pid file.
+//! `make demo-start`, `demo-stop`: `foreglow demo live` in the background, known by its pid file.
 //!
 //! `.demo/` holds the pid, the log and the data. Stopping ends exactly that process, and only if it
-//! still is the program that was started.
+//! still is the program that was started; it ends those that it has started itself.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,13 +18,16 @@ use crate::{root, run, web};
 /// Where the page is; the default of `foreglow --listen`.
 const PAGE: &str = "127.0.0.1:7070";
 
-/// A start takes well under a second; a cold, busy machine gets time.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+/// Data is seen after some seconds; a cold, busy machine gets time. It gives up by itself after 60 s.
+const START_DEADLINE: Duration = Duration::from_secs(90);
 
-/// The process itself gives up after 25 s.
+/// It ends its processes one after the other, which takes a second or two.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Builds, starts, waits until it is ready, prints the page's address.
+/// How the line begins that says that all of it is seen.
+const SEEN: &str = "Data of all of them is on the page";
+
+/// Builds, starts, waits until its data is seen, prints the page's address.
 pub fn start() -> Result<()> {
     if let Some(pid) = running() {
         println!("the demo runs already (pid {pid}): http://{PAGE}/");
@@ -39,7 +40,7 @@ pub fn start() -> Result<()> {
     let log_path = folder.join("log");
     let log = File::create(&log_path)?;
     let mut child = Command::new(binary())
-        .args(["demo", "--data"])
+        .args(["demo", "live", "--data"])
         .arg(folder.join("data"))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
@@ -48,15 +49,25 @@ pub fn start() -> Result<()> {
         .spawn()
         .with_context(|| format!("cannot start {}", binary().display()))?;
     fs::write(folder.join("pid"), child.id().to_string())?;
-    let outcome = wait_until_ready(&mut child);
+    let outcome = wait_until_seen(&mut child, &log_path);
+    print!("{}", fs::read_to_string(&log_path).unwrap_or_default());
     if outcome.is_err() {
-        let _ = child.kill();
+        end(child.id() as i32)?;
         let _ = fs::remove_file(folder.join("pid"));
-        println!("{}", fs::read_to_string(&log_path).unwrap_or_default());
     }
     outcome?;
     println!("http://{PAGE}/");
     Ok(())
+}
+
+/// Load on the shops of the running demo beside what goes on all the time, with a report.
+pub fn load() -> Result<()> {
+    if running().is_none() {
+        bail!("the demo does not run; start it with make demo-start");
+    }
+    let program = binary().display().to_string();
+    let environments = ["--environment=prod", "--environment=dev", "--environment=qa"];
+    run(&root(), &program, &[&["load", "http", "--duration=30s"], &environments[..]].concat())
 }
 
 /// Stops what [`start`] started; fine if nothing runs.
@@ -65,17 +76,29 @@ pub fn stop() -> Result<()> {
         println!("the demo does not run");
         return Ok(());
     };
-    signal(pid, Signal::TERM)?;
-    let end = Instant::now() + STOP_DEADLINE;
-    while is_ours(pid) {
-        if Instant::now() > end {
-            signal(pid, Signal::KILL)?;
-            bail!("the demo (pid {pid}) did not stop in {STOP_DEADLINE:?} and was killed");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    end(pid)?;
     fs::remove_file(folder().join("pid"))?;
     println!("the demo is stopped");
+    Ok(())
+}
+
+/// Tells it to end and waits for it. The second signal makes it end all of its processes at once.
+fn end(pid: i32) -> Result<()> {
+    for patience in [STOP_DEADLINE, Duration::from_secs(5)] {
+        if is_ours(pid) {
+            signal(pid, Signal::TERM)?;
+        }
+        let end = Instant::now() + patience;
+        while is_ours(pid) {
+            if Instant::now() > end {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    if is_ours(pid) {
+        bail!("the demo (pid {pid}) does not end");
+    }
     Ok(())
 }
 
@@ -107,13 +130,13 @@ fn running() -> Option<i32> {
     is_ours(pid).then_some(pid)
 }
 
-/// True if `pid` is a foreglow that runs the demo, not a later process with the same number.
+/// True if `pid` is a foreglow that runs this demo, not a later process with the same number.
 fn is_ours(pid: i32) -> bool {
     let process = Path::new("/proc").join(pid.to_string());
     let command = fs::read(process.join("cmdline")).unwrap_or_default();
     let mut words = command.split(|byte| *byte == 0);
     let is_foreglow = words.next().is_some_and(|program| program.ends_with(b"foreglow"));
-    is_foreglow && words.next() == Some(b"demo")
+    is_foreglow && words.next() == Some(b"demo") && words.next() == Some(b"live")
 }
 
 fn signal(pid: i32, signal: Signal) -> Result<()> {
@@ -121,30 +144,16 @@ fn signal(pid: i32, signal: Signal) -> Result<()> {
     kill_process(pid, signal).context("cannot signal the demo")
 }
 
-fn wait_until_ready(child: &mut Child) -> Result<()> {
+fn wait_until_seen(child: &mut Child, log: &Path) -> Result<()> {
     let end = Instant::now() + START_DEADLINE;
-    while !is_ready() {
+    while !fs::read_to_string(log).is_ok_and(|log| log.contains(SEEN)) {
         if let Some(status) = child.try_wait()? {
             bail!("the demo ended with {status}");
         }
         if Instant::now() > end {
-            bail!("the demo was not ready within {START_DEADLINE:?}");
+            bail!("no data of the demo was seen within {START_DEADLINE:?}");
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
-}
-
-/// One `GET /-/ready`.
-fn is_ready() -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect(PAGE)?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        let request = format!("GET /-/ready HTTP/1.1\r\nHost: {PAGE}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes())?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(answer.starts_with(b"HTTP/1.1 200"))
-    };
-    ask().unwrap_or(false)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Repository automation: `cargo xtask web`, `cargo xtask reference`,
-//! `cargo xtask demo start|stop|dashboard`.
+//! `cargo xtask demo start|stop|dashboard|load`.
 //!
 //! What the Makefile's targets do. The rules of the repository are tests: `tests/tidy.rs`.
 
@@ -10,7 +10,7 @@ mod web;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask web | web-test | reference [--check] | demo start | demo stop | demo dashboard";
+const USAGE: &str = "usage: cargo xtask web | web-test | reference [--check] | demo start | demo stop | demo dashboard | demo load";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +23,7 @@ fn main() -> Result<()> {
         ["demo", "start"] => demo::start(),
         ["demo", "stop"] => demo::stop(),
         ["demo", "dashboard"] => demo::dashboard(),
+        ["demo", "load"] => demo::load(),
         _ => bail!(USAGE),
     }
 }

@@ -263,6 +263,8 @@ pub enum Processes {
     WorkerStack(PortShift),
     /// The inference service on 9000, a collector, and a store on 7070 and 16686.
     InferenceStack(PortShift),
+    /// The built-in stack with all three services and load on them: what make demo-start runs.
+    Live(PortShift),
     /// The whole story in a minute: baseline, inference switched on live, what it is worth; every
     /// statement is checked.
     Walkthrough,

@@ -7,6 +7,7 @@
 
 mod ask;
 pub mod inference;
+pub mod live;
 pub mod planes;
 pub mod scenarios;
 pub mod stack;
@@ -254,6 +255,7 @@ pub fn run(options: &Options, which: Processes) -> Result<()> {
         Processes::Planes(shift) => planes::table(options, Ports(shift.ports))?.1,
         Processes::WorkerStack(shift) => worker::table(options, Ports(shift.ports))?,
         Processes::InferenceStack(shift) => inference::table(options, Ports(shift.ports))?,
+        Processes::Live(shift) => live::table(options, Ports(shift.ports))?,
         Processes::Walkthrough => return walkthrough::run(options),
     };
     table.run()

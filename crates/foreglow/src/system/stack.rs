@@ -100,14 +100,14 @@ impl Stack {
 
     /// Only what has changed: processes that run already look at their files.
     fn write_files(&self) -> Result<()> {
+        fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot make {}", self.folder.display()))?;
         for (name, text) in &self.files {
             let path = self.folder.join(name);
-            if fs::read_to_string(&path).is_ok_and(|there| there == *text) {
-                continue;
+            if !fs::read_to_string(&path).is_ok_and(|there| there == *text) {
+                fs::write(&path, text)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
             }
-            fs::create_dir_all(&self.folder)
-                .and_then(|()| fs::write(&path, text))
-                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
     }

@@ -264,3 +264,25 @@ fn the_inference_stack_counts_what_was_sent_and_finds_the_trace_of_an_answer() {
     system.wait_for("the service to be back", up);
     system.stop();
 }
+
+#[test]
+fn the_live_demo_shows_all_services_under_load_and_what_is_predicted() {
+    const PAGE: u16 = 7070;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let ports = [4317, 4318, 7070, 8081, 8082, 8083, 8888, 9000, 13133];
+    let system = System::start(folder.path(), "live", &ports);
+    for expression in [
+        "sum(http_server_request_duration_seconds_count{job=\"api-service\",deployment_environment_name=\"qa\",http_response_status_code=~\"5..\"})",
+        "sum(predictions_total)",
+        "sum(scotty_tasks_total)",
+        "count(system_cpu_utilization_predicted)",
+        "count(total_request_duration_ms)",
+    ] {
+        system.wait_for(expression, || system.value(PAGE, expression).filter(|value| *value > 0.0));
+    }
+    let services = texts(&system.json(PAGE, "/api/services")["data"]);
+    for service in ["ai-inference-service", "api-service", "scotty"] {
+        assert!(services.contains(service), "{services:?}");
+    }
+    system.stop();
+}
