@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -211,6 +211,16 @@ fn the_worker_stack_shows_all_metrics_and_spans_and_goes_on_when_a_process_dies(
     system.wait_for("tasks that came after", || {
         system.value(STORE, "sum(scotty_tasks_total)").filter(|now| *now > before)
     });
+    // No pipeline of metrics ends in the store: they are written past all of them, and still kept.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let written = format!("sum(count_over_time(scotty_tasks_total[1h] @ {now}))");
+    let before = system.value(STORE, &written).expect("counted");
+    system.kill("store.yaml", "store");
+    let after = system.wait_for("the store to be back", || {
+        get(STORE + system.shift, "/-/ready").filter(|answer| answer.status == 200)?;
+        Some(system.value(STORE, &written))
+    });
+    assert_eq!(after, Some(before), "what was acknowledged is there after a kill");
     let again = system.processes();
     assert_eq!(again.len(), 3, "{again:?}");
     // The document's own file, byte for byte.

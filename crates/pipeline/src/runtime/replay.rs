@@ -131,10 +131,10 @@ fn is_kept(record: &Stored, chains: &[Arc<Chain>]) -> bool {
     keepers.peek().is_some() && keepers.all(|edge| record.position < edge.exporter.replay_from())
 }
 
-/// Gives a record that came past the pipelines to the exporter whose back end wrote it.
+/// Gives a record that came past the pipelines to the exporter whose back end wrote it, whatever
+/// signal its pipelines have: metrics are written to a store in which only traces end.
 fn foreign(record: &Stored, chains: &[Arc<Chain>]) -> Option<u64> {
-    let signal = Signal::from_number(record.signal)?;
-    let edges = chains.iter().filter(|chain| chain.signal == signal).flat_map(|c| &c.fanout.edges);
+    let edges = chains.iter().flat_map(|chain| &chain.fanout.edges);
     edges.filter(|edge| edge.durable.get().is_some()).find_map(|edge| edge.exporter.replay(record))
 }
 
