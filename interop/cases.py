@@ -471,7 +471,7 @@ def written_like_go(stack):
 
 # Quick ones first: `--minutes` starts as many as fit its time.
 ALL = [telemetrygen, python_sdk, python_sdk_over_tls, secure.go_collector_over_mtls, promtool, prometheus, victoria_metrics,
-       *prometheus_cases.ALL, *grafana_cases.ALL, demo_cases.planes, browser, *promql_differential.ALL, mlserver,
+       *prometheus_cases.ALL, *grafana_cases.ALL, demo_cases.planes, demo_cases.worker_stack, demo_cases.inference_stack, browser, *promql_differential.ALL, mlserver,
        go_collector_to_us, us_to_go_collector, go_collector_over_unix_sockets, *backend_cases.ALL, *storage_cases.ALL, *object_store_cases.ALL,
        differential, written_like_go, own_metrics.own_metrics_like_go, bulk_like_go, host_like_go, files, scrapes,
        demo_cases.scenarios, demo_cases.walkthrough, demo_cases.documents_commands, *load_cases.ALL, verdicts, documents]
