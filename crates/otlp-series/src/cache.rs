@@ -155,8 +155,9 @@ impl<K: Sink> Run<'_, K> {
                 self.report.refused.add(Refusal::NoData, metric.points_count() as u64);
                 continue;
             };
+            let custom = points::is_custom(metric, &data, options.custom_buckets);
             key.clear();
-            key.push(kind as u8);
+            key.push(kind as u8 | u8::from(custom) << 7);
             key.extend_from_slice(metric.unit().as_bytes());
             key.push(0xff);
             key.extend_from_slice(metric.name().as_bytes());
@@ -172,7 +173,8 @@ impl<K: Sink> Run<'_, K> {
                 continue;
             };
             let scope = &scope_entry.labels;
-            let mut place = Place { name, family, scope, points: &mut metric_entry.points };
+            let points = &mut metric_entry.points;
+            let mut place = Place { name, family, scope, custom, points };
             points::write(self, &mut place, data);
         }
     }
@@ -235,6 +237,8 @@ pub(crate) struct Place<'p, F, S> {
     name: &'p str,
     family: &'p F,
     scope: &'p LabelMap,
+    /// Its histograms become native ones.
+    pub custom: bool,
     points: &'p mut Ordered<Resolved<S>>,
 }
 

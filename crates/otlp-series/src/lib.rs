@@ -90,12 +90,23 @@ pub struct Options {
     pub external_labels_on_info: bool,
     /// Histograms with bounds become one native histogram with these bounds instead of a series for
     /// each bucket.
-    pub custom_buckets: bool,
+    pub custom_buckets: CustomBuckets,
     /// Pass deltas on (the sink adds them up) instead of refusing them.
     pub accept_deltas: bool,
     /// Most bytes the cache may hold; then it starts anew. 64 MiB: about 100,000 points of a dozen
     /// attributes.
     pub cache_bytes_max: usize,
+}
+
+/// Which histograms with bounds become one native histogram (schema -53).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CustomBuckets {
+    /// None.
+    Never,
+    /// Those that were one already, or that a scrape was to make one: with [`otlp_wire::NHCB`] in their metadata.
+    Marked,
+    /// All.
+    Always,
 }
 
 impl Options {
@@ -136,7 +147,7 @@ impl Options {
             external_labels: Vec::new(),
             external_labels_on_info: true,
             accept_deltas: false,
-            custom_buckets: false,
+            custom_buckets: CustomBuckets::Marked,
             cache_bytes_max: 64 << 20,
         }
     }
@@ -148,6 +159,7 @@ impl Options {
             empty_labels: true,
             external_labels_on_info: false,
             accept_deltas: true,
+            custom_buckets: CustomBuckets::Never,
             ..Options::for_remote_write()
         }
     }

@@ -5,14 +5,14 @@
 //! summary = quantiles as sent, `_count`, `_sum`; all others one.
 
 use otlp_wire::{
-    Data, ExemplarView, ExponentialHistogramPoint, HistogramPoint, NumberPoint, PackedF64,
-    PointView, SummaryPoint, Temporality, Views,
+    Data, ExemplarView, ExponentialHistogramPoint, HistogramPoint, MetricView, NHCB, NumberPoint,
+    PackedF64, PointView, SummaryPoint, Temporality, Views,
 };
 
 use crate::cache::{Place, Resolved, Run};
 use crate::names::number_label;
 use crate::native::NativeHistogram;
-use crate::{MetricKind, Refusal, STALE, Sink, Stamp};
+use crate::{CustomBuckets, MetricKind, Refusal, STALE, Sink, Stamp};
 
 /// The type of a metric's series; none without data.
 pub(crate) fn kind_of(data: &Data<'_>) -> Option<MetricKind> {
@@ -28,6 +28,19 @@ pub(crate) fn kind_of(data: &Data<'_>) -> Option<MetricKind> {
 /// An OTLP gauge, as opposed to a sum that is stored as one.
 pub(crate) fn is_gauge(data: &Data<'_>) -> bool {
     matches!(data, Data::Gauge { .. })
+}
+
+/// Whether a metric's histograms become native ones with custom buckets.
+pub(crate) fn is_custom(metric: MetricView<'_>, data: &Data<'_>, which: CustomBuckets) -> bool {
+    matches!(data, Data::Histogram { .. })
+        && match which {
+            CustomBuckets::Never => false,
+            CustomBuckets::Marked => metric
+                .metadata()
+                .into_iter()
+                .any(|(key, value)| key == NHCB && value.as_bool() == Some(true)),
+            CustomBuckets::Always => true,
+        }
 }
 
 /// Writes all points of a metric.
@@ -138,7 +151,7 @@ fn histogram<K: Sink>(
     }
     let (time_ms, start_ms) = (ms(parts.time), ms(parts.start));
     let stamp = Stamp { time_ms, start_ms, delta: delta && !stale, from_zero: !stale };
-    if run.options.custom_buckets {
+    if place.custom {
         let histogram = match stale {
             true => NativeHistogram::stale(),
             false => NativeHistogram::with_bounds(bounds, counts, (parts.count, parts.sum)),

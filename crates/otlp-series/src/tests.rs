@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use otlp_wire::write::{ExponentialBuckets, ExponentialHistogram, Histogram, Metrics, Summary};
-use otlp_wire::{Number, Temporality};
+use otlp_wire::{NHCB, Number, Temporality};
 
 use crate::*;
 
@@ -376,8 +376,39 @@ fn set_flags(bytes: &mut Vec<u8>) {
 
 #[test]
 fn histograms_with_bounds_become_one_native_histogram_when_asked() {
-    let options = Options { custom_buckets: true, ..Options::for_store() };
-    let (notes, report) = translate(options, |w| {
+    let write = |custom_buckets, is_marked| {
+        let options = Options { custom_buckets, ..Options::for_store() };
+        translate(options, |w| took(w, is_marked))
+    };
+    for (custom_buckets, is_marked) in [
+        (CustomBuckets::Always, false),
+        (CustomBuckets::Always, true),
+        (CustomBuckets::Marked, true),
+    ] {
+        let (notes, report) = write(custom_buckets, is_marked);
+        assert_eq!((notes.lines.len(), report.refused.total()), (1, 0), "{:?}", notes.lines);
+        for part in ["took_seconds{", "schema: -53", "(0, 1.0), (2, 2.0)]", "bounds: [0.5, 1.0]"] {
+            assert!(notes.lines[0].contains(part), "{part}: {}", notes.lines[0]);
+        }
+    }
+    for (custom_buckets, is_marked) in [
+        (CustomBuckets::Marked, false),
+        (CustomBuckets::Never, false),
+        (CustomBuckets::Never, true),
+    ] {
+        // Three buckets, the count and the sum.
+        assert_eq!(write(custom_buckets, is_marked).0.lines.len(), 5);
+    }
+    // A mark that comes or goes is no other series of what was resolved before.
+    let (notes, report) = translate(Options::for_store(), |w| {
+        [true, false, true].into_iter().for_each(|is_marked| took(w, is_marked));
+    });
+    assert_eq!((notes.lines.len(), report.refused.total()), (7, 0), "{:?}", notes.lines);
+}
+
+fn took(w: &mut Metrics, is_marked: bool) {
+    w.metadata(|attrs| attrs.bool(NHCB, is_marked));
+    {
         w.histogram("took", "s", "", Temporality::Cumulative, |p| {
             let value = Histogram {
                 count: 3,
@@ -388,10 +419,6 @@ fn histograms_with_bounds_become_one_native_histogram_when_asked() {
             };
             p.histogram(5000 * MS, &value, |_| ());
         });
-    });
-    assert_eq!((notes.lines.len(), report.refused.total()), (1, 0), "{:?}", notes.lines);
-    for part in ["took_seconds{", "schema: -53", "(0, 1.0), (2, 2.0)]", "bounds: [0.5, 1.0]"] {
-        assert!(notes.lines[0].contains(part), "{part}: {}", notes.lines[0]);
     }
 }
 

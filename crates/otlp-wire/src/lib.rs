@@ -36,6 +36,10 @@ pub use value::{AnyValue, Attr, Attrs, Resource, Scope, Values};
 pub use view::*;
 pub use wire::{put_varint, varint_len};
 
+/// In the metadata of a histogram with bounds (beside `prometheus.type`): true when it stands for a
+/// Prometheus native histogram with custom buckets, which OTLP has no other form for.
+pub const NHCB: &str = "prometheus.nhcb";
+
 /// A 16 byte trace id.
 pub type TraceId = [u8; 16];
 /// An 8 byte span id.

@@ -2,6 +2,7 @@
 //! The API over a small store, asked as clients ask.
 
 mod grafana;
+mod remote_write;
 
 use axum::body::Body;
 use axum::http::Request;

@@ -327,7 +327,10 @@ impl Config {
 
     fn translate(&self) -> otlp_series::Options {
         let usual = otlp_series::Options {
-            custom_buckets: self.convert_histograms_to_nhcb,
+            custom_buckets: match self.convert_histograms_to_nhcb {
+                true => otlp_series::CustomBuckets::Always,
+                false => otlp_series::CustomBuckets::Marked,
+            },
             ..otlp_series::Options::for_store()
         };
         match self.plain_labels {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use otlp_series::{Options, ScopeLabels};
+use otlp_series::{CustomBuckets, Options, ScopeLabels};
 use pipeline::config::shared::{Compression, HttpClient, Retry};
 use pipeline::config::{Checker, ComponentConfig, Duration};
 use serde::Deserialize;
@@ -55,7 +55,9 @@ pub struct Config {
     /// Requests wait on the disk.
     pub wal: Option<Wal>,
     include_metadata_keys: Vec<String>,
-    convert_explicit_histograms_to_nhcb: bool,
+    /// Histograms with bounds are sent as one native histogram each (schema -53) instead of a series for
+    /// each bucket.
+    pub convert_explicit_histograms_to_nhcb: bool,
     keep_classic_histograms: IgnoredAny,
 }
 
@@ -198,6 +200,10 @@ impl Config {
             },
             target_info: self.target_info.enabled,
             external_labels: external.collect(),
+            custom_buckets: match self.convert_explicit_histograms_to_nhcb {
+                true => CustomBuckets::Always,
+                false => CustomBuckets::Marked,
+            },
             ..Options::for_remote_write()
         }
     }
@@ -225,10 +231,6 @@ impl ComponentConfig for Config {
         if !self.include_metadata_keys.is_empty() {
             let message = "include_metadata_keys is not supported yet; remove this key";
             at.error("include_metadata_keys", message);
-        }
-        if self.convert_explicit_histograms_to_nhcb {
-            let key = "convert_explicit_histograms_to_nhcb";
-            at.error(key, format!("{key} is not supported yet; remove this key"));
         }
     }
 }

@@ -140,6 +140,8 @@ struct Native {
     positive_deltas: Vec<i64>,
     #[prost(int64, tag = "15")]
     timestamp: i64,
+    #[prost(double, repeated, tag = "16")]
+    custom_values: Vec<f64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -174,6 +176,38 @@ fn native_histograms_keep_their_buckets() {
     assert_eq!(decoded.positive_deltas, [4, -4, 0, 1, 2]);
     assert_eq!((decoded.count, decoded.zero_count, decoded.schema), (9, 1, 1));
     assert_eq!((decoded.sum, decoded.timestamp), (5.0, (T / 1_000_000) as i64));
+}
+
+#[test]
+fn histograms_with_bounds_are_native_ones_if_asked_for() {
+    let value = write::Histogram {
+        count: 6,
+        sum: Some(7.5),
+        explicit_bounds: &[0.5, 1.0, 2.5],
+        bucket_counts: &[1, 3, 0, 2],
+        ..<_>::default()
+    };
+    let payload = |is_marked: bool| {
+        payload(|out| {
+            out.metadata(|attrs| attrs.bool(otlp_wire::NHCB, is_marked));
+            out.histogram("h", "", "", Temporality::Cumulative, |points| {
+                points.histogram(T, &value, |_| {});
+            });
+        })
+    };
+    let asked = config(r#"{"convert_explicit_histograms_to_nhcb":true}"#);
+    for (config, is_marked) in [(&asked, false), (&config("{}"), true)] {
+        let request = &encode(config, &payload(is_marked))[0];
+        let with_buckets = request.timeseries.iter().find(|series| !series.histograms.is_empty());
+        let encoded = &with_buckets.expect("a native histogram").histograms[0];
+        let decoded = <Native as prost::Message>::decode(&encoded[..]).expect("valid");
+        assert_eq!((decoded.schema, decoded.custom_values), (-53, vec![0.5, 1.0, 2.5]));
+        assert_eq!((decoded.count, decoded.sum), (6, 7.5));
+        let spans: Vec<_> = decoded.positive_spans.iter().map(|s| (s.offset, s.length)).collect();
+        assert_eq!((spans, decoded.positive_deltas), (vec![(0, 4)], vec![1, 2, -3, 2]));
+    }
+    let request = &encode(&config("{}"), &payload(false))[0];
+    assert!(request.timeseries.iter().all(|series| series.histograms.is_empty()));
 }
 
 #[test]

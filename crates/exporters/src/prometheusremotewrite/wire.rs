@@ -62,6 +62,10 @@ pub(super) fn put_histogram(
         }
     }
     put_uint(out, 15, time_ms as u64);
+    if !histogram.bounds.is_empty() {
+        let bounds: Vec<u8> = histogram.bounds.iter().flat_map(|b| b.to_le_bytes()).collect();
+        put_bytes(out, 16, &bounds);
+    }
     if let (Some(field), true) = (fields.start, start_ms != 0) {
         put_uint(out, field, start_ms as u64);
     }

@@ -102,6 +102,9 @@ fn rules(config: &Config, job: &Job, global: &Global) -> Result<Rules> {
     let or = |own: usize, all: usize| if own > 0 { own } else { all };
     let extra = global.extra_scrape_metrics || config.report_extra_scrape_metrics;
     let classic = global.always_scrape_classic_histograms;
+    let classic_too = job.always_scrape_classic_histograms.unwrap_or(classic);
+    let nhcb = global.convert_classic_histograms_to_nhcb;
+    let custom_buckets = job.convert_classic_histograms_to_nhcb.unwrap_or(nhcb);
     Ok(Rules {
         honor_labels: job.honor_labels,
         honor_timestamps: job.honor_timestamps,
@@ -113,7 +116,9 @@ fn rules(config: &Config, job: &Job, global: &Global) -> Result<Rules> {
         name_length_limit: or(job.label_name_length_limit, global.label_name_length_limit),
         value_length_limit: or(job.label_value_length_limit, global.label_value_length_limit),
         native: job.scrape_native_histograms.unwrap_or(global.scrape_native_histograms),
-        classic_too: job.always_scrape_classic_histograms.unwrap_or(classic),
+        classic_too,
+        // Both at once have no form here, and whoever wants both has use for the classic ones.
+        custom_buckets: custom_buckets && !classic_too,
         bucket_limit: job.native_histogram_bucket_limit,
         scale_max: page::native::scale_of_factor(job.native_histogram_min_bucket_factor),
         trim_suffixes: config.trim_metric_suffixes,

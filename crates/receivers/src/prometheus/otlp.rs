@@ -3,23 +3,29 @@
 
 use otlp_wire::write::{AttrWriter, ExponentialBuckets, ExponentialHistogram};
 use otlp_wire::write::{Histogram, Metrics, Points, Summary};
-use otlp_wire::{Number, SpanId, Temporality, TraceId};
+use otlp_wire::{NHCB, Number, SpanId, Temporality, TraceId};
 
 use super::page::{Exemplar, Kind, Native};
 use super::round::{Content, Metric, Parts, Point};
+use super::target::Rules;
 
 /// Writes a metric with its points.
-pub fn write_metric(out: &mut Metrics, metric: &mut Metric, trim_suffixes: bool) {
+pub fn write_metric(out: &mut Metrics, metric: &mut Metric, rules: &Rules) {
     let place = metric.place.clone();
     let (kind, meta) = (place.meta.kind, &place.meta);
-    let name = match trim_suffixes {
+    let name = match rules.trim_suffixes {
         true => trimmed(&place.name, kind == Kind::Counter, &meta.unit),
         false => &*place.name,
     };
     let (unit, help) = (ucum(&meta.unit), meta.help.as_str());
     let cumulative = Temporality::Cumulative;
-    out.metadata(|attrs| attrs.str("prometheus.type", kind.name()));
     let native = metric.native;
+    out.metadata(|attrs| {
+        attrs.str("prometheus.type", kind.name());
+        if rules.custom_buckets && kind == Kind::Histogram && !native {
+            attrs.bool(NHCB, true);
+        }
+    });
     let points = |points: &mut Points<'_>| {
         metric.points.iter_mut().for_each(|point| write_point(points, point, kind));
     };

@@ -49,6 +49,8 @@ pub struct Rules {
     pub native: bool,
     /// Take the classic histogram beside a native one too.
     pub classic_too: bool,
+    /// Mark classic histograms as native ones with custom buckets.
+    pub custom_buckets: bool,
     /// Most buckets of a native histogram; 0 = any.
     pub bucket_limit: usize,
     /// Finest scale of a native histogram.
@@ -525,7 +527,7 @@ impl Target {
             last = Some(at);
             self.scope(at, &mut out);
             for metric in &mut round.metrics[begin..end] {
-                otlp::write_metric(&mut out, metric, self.rules.trim_suffixes);
+                otlp::write_metric(&mut out, metric, &self.rules);
             }
             if at == 0 {
                 self.report(time, report, &mut out);

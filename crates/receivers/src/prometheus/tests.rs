@@ -37,6 +37,27 @@ fn identity(labels: &[(&str, &str)]) -> Identity {
     Identity { labels, scheme: "http".into(), timeout: 10.0 }
 }
 
+#[test]
+fn classic_histograms_are_marked_as_native_ones_when_they_are_to_be_converted() {
+    let page = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 3\nh_sum 9\nh_count 3\n\
+                # TYPE c counter\nc 1\n";
+    let convert = "convert_classic_histograms_to_nhcb: true";
+    for (job, expected) in [
+        ("scheme: http", false),
+        (convert, true),
+        (&*format!("{convert}, always_scrape_classic_histograms: true"), false),
+    ] {
+        let page = Page { bytes: page.as_bytes(), format: Format::Text };
+        let payload = target_of(job).observe(Some(page), Facts { time: SECOND, seconds: 0.25 }).0;
+        let metrics = payload.metrics().flat_map(|r| r.scopes()).flat_map(|s| s.metrics());
+        let marked: Vec<&str> = metrics
+            .filter(|metric| metric.metadata().into_iter().any(|(key, _)| key == otlp_wire::NHCB))
+            .map(|metric| metric.name())
+            .collect();
+        assert_eq!(marked, if expected { vec!["h"] } else { vec![] }, "{job}");
+    }
+}
+
 fn observe(target: &mut Target, text: Option<&str>, seconds: u64) -> Vec<String> {
     let openmetrics = text.is_some_and(|text| text.ends_with("# EOF\n"));
     let format = if openmetrics { Format::OpenMetrics } else { Format::Text };

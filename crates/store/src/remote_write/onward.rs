@@ -3,12 +3,12 @@
 //!
 //! A request becomes OTLP as a scrape does: `job` and `instance` are its resource, every other label
 //! an attribute, the name stays as it is; so an exporter that leaves names alone gives the series back
-//! as it was written. Native histograms with custom buckets have no such form and are left out, as are
-//! those whose buckets lie too far apart ([`SPREAD_MAX`]).
+//! as it was written. Native histograms with custom buckets are histograms with bounds and a mark
+//! ([`NHCB`]); those whose buckets lie too far apart ([`SPREAD_MAX`]) are left out.
 
 use otlp_series::{CUSTOM_SCHEMA, NativeHistogram};
-use otlp_wire::write::{AttrWriter, ExponentialBuckets, ExponentialHistogram, Metrics};
-use otlp_wire::{Number, Payload, Temporality};
+use otlp_wire::write::{AttrWriter, ExponentialBuckets, ExponentialHistogram, Histogram, Metrics};
+use otlp_wire::{NHCB, Number, Payload, Temporality};
 
 use super::read::{Exemplar, Part, Request, labels_of};
 
@@ -38,6 +38,7 @@ pub(super) fn payload(request: &Request) -> Option<Payload> {
         }
         told |= numbers(&mut w, request, part, of("__name__"), &labels);
         told |= histograms(&mut w, request, part, of("__name__"), &labels);
+        told |= custom(&mut w, request, part, of("__name__"), &labels);
     }
     told.then(|| w.finish())
 }
@@ -107,6 +108,43 @@ fn histograms(
                 ..ExponentialHistogram::default()
             };
             p.exponential_histogram(nanos(*time_ms), &value, |attrs| attributes(attrs, labels));
+        }
+    });
+    true
+}
+
+/// Histograms with custom buckets, as a scrape that makes them gives them on.
+fn custom(
+    w: &mut Metrics,
+    request: &Request,
+    part: &Part,
+    name: &str,
+    labels: &Labels<'_>,
+) -> bool {
+    let all = &request.histograms[part.histograms.clone()];
+    let is_told =
+        |histogram: &NativeHistogram| histogram.schema == CUSTOM_SCHEMA && !histogram.is_stale();
+    if !all.iter().any(|(_, histogram)| is_told(histogram)) {
+        return false;
+    }
+    w.metadata(|attrs| attrs.bool(NHCB, true));
+    w.histogram(name, "", "", Temporality::Cumulative, |p| {
+        for (time_ms, histogram) in all.iter().filter(|(_, histogram)| is_told(histogram)) {
+            let mut bucket_counts = vec![0; histogram.bounds.len() + 1];
+            for (index, count) in &histogram.positive {
+                // Within the bounds: checked when it was read.
+                if let Some(bucket) = bucket_counts.get_mut(*index as usize) {
+                    *bucket = *count as u64;
+                }
+            }
+            let value = Histogram {
+                count: histogram.count as u64,
+                sum: Some(histogram.sum),
+                explicit_bounds: &histogram.bounds,
+                bucket_counts: &bucket_counts,
+                ..Histogram::default()
+            };
+            p.histogram(nanos(*time_ms), &value, |attrs| attributes(attrs, labels));
         }
     });
     true

@@ -11,7 +11,7 @@ use segment_log::Position;
 
 use super::read::put_label;
 use super::*;
-use crate::{SeriesColumns, StoreOptions};
+use crate::{Head, HeadOptions, SeriesColumns, StoreOptions};
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const NOW: u64 = NOW_MS as u64 * 1_000_000;
@@ -208,7 +208,7 @@ fn the_second_version_tells_when_counting_started() {
     {
         let folder = tempfile::tempdir().expect("temp dir");
         let (files, clock) = (Arc::new(RealFiles), Clock::manual(NOW));
-        let head = crate::HeadOptions { zero_at_start: true, ..<_>::default() };
+        let head = HeadOptions { zero_at_start: true, ..<_>::default() };
         let options = StoreOptions { head, ..StoreOptions::default() };
         let store = Store::open(folder.path(), options, files, clock).expect("opens");
         let mut body = Vec::new();
@@ -278,7 +278,19 @@ fn custom_buckets_are_kept_in_memory_and_in_blocks() {
     varint(&mut message, bounds.len() as u64);
     message.extend(bounds);
     let body = series(&[("__name__", "h")], &[], &[message]);
+    let told = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let heard = told.clone();
+    store.on_written(move |payload| {
+        heard.lock().push(payload.clone());
+        false
+    });
     assert_eq!(write(&store, Version::V1, &body).histograms, 1);
+    // What is told of it becomes the same again.
+    let again = Head::new(HeadOptions::default());
+    assert_eq!(again.ingest(&told.lock()[0], NOW).accepted, 1);
+    let matcher = Matcher::new(MatchOp::Equal, "__name__", "h").expect("a matcher");
+    let found = again.select(std::slice::from_ref(&matcher), 0, i64::MAX, 0).expect("selects");
+    assert_eq!(found[0].histograms, all(&store, "h")[0].histograms);
     let check = |found: Vec<SeriesColumns>| {
         let kept = &found[0].histograms[0].1;
         assert_eq!((kept.schema, &*kept.bounds), (-53, &[0.5, 1.0, 2.5][..]));
@@ -286,7 +298,6 @@ fn custom_buckets_are_kept_in_memory_and_in_blocks() {
     };
     check(all(&store, "h"));
     store.flush().expect("flushes");
-    let matcher = Matcher::new(MatchOp::Equal, "__name__", "h").expect("a matcher");
     check(store.storage().metrics().select(&[matcher], 0, i64::MAX, 0, Vec::new()).expect("reads"));
 }
 

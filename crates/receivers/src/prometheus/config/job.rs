@@ -65,6 +65,8 @@ pub struct Job {
     pub scrape_native_histograms: Option<bool>,
     /// The classic histogram beside a native one is taken too.
     pub always_scrape_classic_histograms: Option<bool>,
+    /// Classic histograms become native ones with custom buckets, where they are stored and written on.
+    pub convert_classic_histograms_to_nhcb: Option<bool>,
     /// More series about each scrape.
     pub extra_scrape_metrics: Option<bool>,
     /// Most buckets of a native histogram, which is made coarser before; 0 = any.
@@ -77,7 +79,6 @@ pub struct Job {
     #[serde(rename = "..elsewhere")]
     elsewhere: Elsewhere,
     scrape_classic_histograms: Option<IgnoredAny>,
-    convert_classic_histograms_to_nhcb: Option<IgnoredAny>,
     scrape_failure_log_file: Option<IgnoredAny>,
     keep_dropped_targets: Option<IgnoredAny>,
     metric_name_validation_scheme: Option<IgnoredAny>,
@@ -268,10 +269,15 @@ impl Job {
     }
 
     fn validate_unused(&self, at: &mut Checker<'_>) {
-        let nhcb = self.convert_classic_histograms_to_nhcb.is_some();
+        if self.convert_classic_histograms_to_nhcb == Some(true)
+            && self.always_scrape_classic_histograms == Some(true)
+        {
+            let message = "without effect beside always_scrape_classic_histograms: the classic \
+                           histograms are kept as they are";
+            at.warn("convert_classic_histograms_to_nhcb", message);
+        }
         let unused = [
             ("scrape_classic_histograms", self.scrape_classic_histograms.is_some()),
-            ("convert_classic_histograms_to_nhcb", nhcb),
             ("scrape_failure_log_file", self.scrape_failure_log_file.is_some()),
             ("keep_dropped_targets", self.keep_dropped_targets.is_some()),
             ("metric_name_validation_scheme", self.metric_name_validation_scheme.is_some()),

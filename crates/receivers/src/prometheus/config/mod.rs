@@ -103,6 +103,8 @@ pub struct Global {
     pub scrape_native_histograms: bool,
     /// The classic histogram beside a native one is taken too.
     pub always_scrape_classic_histograms: bool,
+    /// Classic histograms become native ones with custom buckets, where they are stored and written on.
+    pub convert_classic_histograms_to_nhcb: bool,
     /// More series about each scrape.
     pub extra_scrape_metrics: bool,
     evaluation_interval: Option<IgnoredAny>,
@@ -110,7 +112,6 @@ pub struct Global {
     query_log_file: Option<IgnoredAny>,
     scrape_failure_log_file: Option<IgnoredAny>,
     keep_dropped_targets: Option<IgnoredAny>,
-    convert_classic_histograms_to_nhcb: Option<IgnoredAny>,
     metric_name_validation_scheme: Option<IgnoredAny>,
     metric_name_escaping_scheme: Option<IgnoredAny>,
 }
@@ -136,7 +137,7 @@ impl Default for Global {
             query_log_file: None,
             scrape_failure_log_file: None,
             keep_dropped_targets: None,
-            convert_classic_histograms_to_nhcb: None,
+            convert_classic_histograms_to_nhcb: false,
             metric_name_validation_scheme: None,
             metric_name_escaping_scheme: None,
         }
@@ -325,10 +326,6 @@ impl Global {
             ("query_log_file", self.query_log_file.is_some()),
             ("scrape_failure_log_file", self.scrape_failure_log_file.is_some()),
             ("keep_dropped_targets", self.keep_dropped_targets.is_some()),
-            (
-                "convert_classic_histograms_to_nhcb",
-                self.convert_classic_histograms_to_nhcb.is_some(),
-            ),
             ("metric_name_validation_scheme", self.metric_name_validation_scheme.is_some()),
             ("metric_name_escaping_scheme", self.metric_name_escaping_scheme.is_some()),
         ];
