@@ -148,8 +148,8 @@ pub struct TracesLoad {
     /// Time that each span takes.
     #[arg(long, value_name = "TIME", default_value = "123\u{b5}s", value_parser = super::duration)]
     span_duration: Duration,
-    /// Links of each span.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Links of each span, at most 128.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=128))]
     span_links: u64,
     /// Unset, Error or Ok; or 0, 1, 2.
     #[arg(long, value_name = "CODE", default_value = "0", value_parser = status)]

@@ -20,6 +20,9 @@ use super::attributes::{Attribute, Value, encode};
 /// How far back items that are out of order lie at most.
 const OUT_OF_ORDER_MAX: u64 = 10_000_000_000;
 
+/// Most items in a request: of small ones they are what receivers commonly take.
+const BATCH_MAX: u64 = 100_000;
+
 /// The scope of everything that is made.
 const SCOPE: &str = "telemetrygen";
 
@@ -116,7 +119,7 @@ impl Disorder {
     /// Nanoseconds that an item lies back.
     pub(super) fn back(&self, random: &mut Random) -> u64 {
         if self.late > 0.0 && random.unit() < self.late {
-            return self.late_by.as_nanos() as u64;
+            return u64::try_from(self.late_by.as_nanos()).unwrap_or(u64::MAX);
         }
         match self.out_of_order > 0.0 && random.unit() < self.out_of_order {
             true => random.below(OUT_OF_ORDER_MAX),
@@ -138,7 +141,6 @@ pub struct Make {
     pub cardinality: u64,
     resource: EncodedAttrs,
     attributes: EncodedAttrs,
-    megabytes: u64,
 }
 
 /// When what is made has happened.
@@ -164,7 +166,7 @@ impl Make {
     /// brings, and whole traces where they fit.
     ///
     /// # Errors
-    /// When attributes cannot be encoded.
+    /// When requests hold nothing or too much, or attributes cannot be encoded.
     pub fn new(
         content: Content,
         resource: &[Attribute],
@@ -172,6 +174,15 @@ impl Make {
         megabytes: u64,
         (batch, rate): (u64, f64),
     ) -> Result<Make> {
+        let bounds = 1..=BATCH_MAX;
+        ensure!(
+            bounds.contains(&batch),
+            "requests of {batch} items: not between 1 and {BATCH_MAX}"
+        );
+        ensure!(
+            batch.saturating_mul(megabytes) <= REQUEST_BYTES_MAX >> 20,
+            "requests of {batch} items of {megabytes} MB: more than 64 MiB, use a smaller --batch-size"
+        );
         for at in 0..megabytes {
             let value = Value::Text("\0".repeat(1 << 20));
             attributes.push(Attribute { key: format!("load-{at}"), value });
@@ -190,20 +201,7 @@ impl Make {
             cardinality: 0,
             resource: encode(resource)?,
             attributes: encode(&attributes)?,
-            megabytes,
         })
-    }
-
-    pub(super) fn check(&self) -> Result<()> {
-        ensure!(self.batch > 0, "requests of 0 items: --batch-size must be above 0");
-        let bytes = self.batch.saturating_mul(self.megabytes << 20);
-        ensure!(
-            bytes <= REQUEST_BYTES_MAX,
-            "requests of {} items of {} MB: more than 64 MiB, use a smaller --batch-size",
-            self.batch,
-            self.megabytes
-        );
-        Ok(())
     }
 
     /// Items before request `index`.
@@ -241,7 +239,7 @@ impl Make {
     ) -> Payload {
         let (first, count) = self.range(index);
         // The time of each, the last one now.
-        let time = |at: u64| when.now.saturating_sub((count - 1 - at) * when.spacing);
+        let time = |at: u64| when.now.saturating_sub((count - 1 - at).saturating_mul(when.spacing));
         match &self.content {
             Content::Traces(spans) => {
                 self.traces(spans, seed, first..first + count, time, disorder)
@@ -251,7 +249,7 @@ impl Make {
                 out.resource(|attrs| attrs.copy(self.resource.attrs()));
                 out.scope(SCOPE, "");
                 for at in 0..count {
-                    let time = time(at) - disorder.back(random);
+                    let time = time(at).saturating_sub(disorder.back(random));
                     let number = metrics.unique.map(|_| when.first_box + at + 1);
                     self.point(&mut out, metrics, (first + at, number), (time, when.begun), random);
                 }
@@ -263,7 +261,7 @@ impl Make {
                 out.scope(SCOPE, "");
                 for at in 0..count {
                     let log = write::Log {
-                        time: time(at) - disorder.back(random),
+                        time: time(at).saturating_sub(disorder.back(random)),
                         observed_time: time(at),
                         severity_number: records.severity_number,
                         severity_text: &records.severity_text,
@@ -310,16 +308,17 @@ impl Make {
             if trace != Some(number) {
                 let mut random = Random::seeded(seed ^ number.wrapping_mul(SPREAD));
                 (trace, ids) = (Some(number), ids_of(&mut random));
-                begun = time(item - items.start) - disorder.back(&mut random);
+                begun = time(item - items.start).saturating_sub(disorder.back(&mut random));
             }
             let (trace_id, root) = ids;
+            let after = |spans: u64| begun.saturating_add(spans.saturating_mul(takes));
             let mut span = write::Span {
                 trace_id,
                 span_id: root,
                 name: "lets-go",
                 kind: SpanKind::Client,
                 start: begun,
-                end: begun + children * takes,
+                end: after(children),
                 status: spans.status,
                 // Sampled.
                 flags: 1,
@@ -334,7 +333,7 @@ impl Make {
                 span.span_id = Random::seeded(own).next_u64().max(1).to_be_bytes();
                 span.parent_span_id = Some(root);
                 (span.name, span.kind, peer) = (&name, SpanKind::Server, "telemetrygen-client");
-                (span.start, span.end) = (begun + child * takes, begun + at * takes);
+                (span.start, span.end) = (after(child), after(at));
             }
             out.span(&span, |attrs| {
                 attrs.str("network.peer.address", "1.2.3.4");

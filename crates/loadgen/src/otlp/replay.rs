@@ -108,7 +108,7 @@ impl Replay {
         let count = self.requests.len() as u64;
         let pass = index / count;
         let request = self.requests.get((index % count) as usize)?;
-        let back = disorder.back(random) as i64;
+        let back = disorder.back(random).min(i64::MAX as u64) as i64;
         let by = if self.keeps_times { 0 } else { now.wrapping_sub(self.newest) as i64 };
         let salt = if pass == 0 { 0 } else { Random::seeded(seed ^ pass).next_u64() };
         let by = by.saturating_sub(back);

@@ -267,10 +267,16 @@ async fn wrong_targets_are_told_in_words_that_help() {
     refused(one("no host", false), "expected host:port").await;
     refused(OtlpLoad { workers: 0, ..one("h:1", false) }, "0 workers").await;
     refused(OtlpLoad { rate: -1.0, ..one("h:1", false) }, "a rate of -1").await;
-    let mut large = one("h:1", false);
-    let make = Make::new(content(Signal::Logs), &[], Vec::new(), 1, (100, 0.0));
-    large.source = Source::Made(make.expect("encodes"));
-    refused(large, "smaller --batch-size").await;
+    for (megabytes, batch, part) in [
+        (1, 100, "smaller --batch-size"),
+        (u64::MAX, 2, "smaller --batch-size"),
+        (0, 0, "not between"),
+        (0, u64::MAX, "not between"),
+    ] {
+        let make = Make::new(content(Signal::Logs), &[], Vec::new(), megabytes, (batch, 0.0));
+        let error = make.expect_err(part).to_string();
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 #[test]
