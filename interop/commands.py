@@ -91,7 +91,7 @@ def inference(stack):
         assert subprocess.run(["bash", "-c", f"exec 3<>/dev/tcp/otel-collector/{port}"]).returncode == 0, port
     assert "Server available" in curl("http://otel-collector:13133/")[0]
     done = subprocess.run([binary(), "doctor", "--output=json", "--data", stack.folder / "data"], capture_output=True, text=True,
-                          timeout=60, env={**environment, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+                          timeout=60, env=environment)
     found = json.loads(done.stdout)
     assert done.returncode == 0, [one for one in found["findings"] if one["verdict"] == "fail"]
     assert any(one["what"] == "OTLP/gRPC http://otel-collector:4317" and one["verdict"] == "ok" for one in found["findings"]), found

@@ -386,8 +386,9 @@ impl Client<'_> {
         let base = format!("{scheme}://{host}");
         self.path(&name, is_own, is_grpc, word, (&base, path), found);
         let address = places::authority(url)?;
-        self.port(&name, protocol, (scheme, host, &address), found);
-        // An SDK that takes gRPC's port for gRPC without being told is none that could be asked.
+        let speaks_grpc = self.port(&name, protocol, (scheme, host, &address), found);
+        // Some SDKs go by the port when they are told no protocol; that is warned of, and works.
+        let is_grpc = is_grpc || (protocol.is_none() && speaks_grpc);
         Some(Route { base: format!("{scheme}://{address}"), is_grpc })
     }
 
@@ -417,14 +418,15 @@ impl Client<'_> {
         }
     }
 
-    /// The port against the protocol, and the scheme against what is listened for there.
+    /// The port against the protocol, and the scheme against what is listened for there; true if
+    /// the port is one for gRPC.
     fn port(
         &self,
         name: &str,
         protocol: Option<&str>,
         (scheme, host, address): (&str, &str, &str),
         found: &mut Vec<Finding>,
-    ) {
+    ) -> bool {
         let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         let here = self
             .places
@@ -440,7 +442,7 @@ impl Client<'_> {
                     seen,
                     "send to 4317 (grpc) or 4318 (http/protobuf)",
                 ));
-                return;
+                return false;
             }
             None => match port {
                 Some(4317) => Some(true),
@@ -475,5 +477,6 @@ impl Client<'_> {
             };
             found.push(Finding::fail(name, format!("{host} {seen}"), format!("{right}://{host}")));
         }
+        speaks_grpc == Some(true)
     }
 }

@@ -180,6 +180,12 @@ fn a_senders_way_is_that_of_each_signal() {
     let shown: Vec<_> = routes.iter().map(|r| (r.base.as_str(), r.is_grpc)).collect();
     assert_eq!(shown, [("http://b:4317", true), ("http://a:4318", false)]);
     assert_eq!(client::check(&Default::default(), &[]).1, []);
+    // The fourth document's own setting: no protocol, and the port of gRPC.
+    let (_, routes) = client::check(
+        &client::Variables::from([("OTEL_EXPORTER_OTLP_ENDPOINT".into(), "http://c:4317".into())]),
+        &[],
+    );
+    assert_eq!(routes, [client::Route { base: "http://c:4317".into(), is_grpc: true }]);
 }
 
 #[test]
