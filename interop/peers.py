@@ -57,22 +57,6 @@ def telemetrygen():
     return path
 
 
-OHA = "1.16.0"
-
-
-def oha():
-    """A load generator for HTTP in Rust, without its TLS."""
-    path = BIN / f"oha-{OHA}"
-    if not path.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            # Link-time optimisation takes minutes and changes nothing that is compared.
-            environment = {**os.environ, "CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16"}
-            run(["nice", "-n", "10", "cargo", "install", "--quiet", "--locked", "--no-default-features", "--root", folder,
-                 "--target-dir", f"{folder}/target", f"oha@{OHA}"], env=environment, cwd=folder)
-            shutil.copy2(pathlib.Path(folder) / "bin" / "oha", path)
-    return path
-
-
 def collector(name, version, stable, modules, more=()):
     """A Go collector of published modules: {section: [module path, ...]}, all of one version unless a path names its own;
     `more` lines of the builder's manifest."""
@@ -171,6 +155,11 @@ def prometheus():
 
 def promtool():
     return debian("promtool", "prometheus")
+
+
+def wrk():
+    """A load generator for HTTP, of Debian's package."""
+    return debian("wrk", "wrk")
 
 
 def chromium():
