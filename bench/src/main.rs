@@ -20,7 +20,7 @@ enum What {
     Collectors(collectors::Options),
     /// The demo's services: start, memory, what telemetry costs.
     Demo(demo::Options),
-    /// The load generator beside oha and telemetrygen: how much it offers, and what both say.
+    /// The load generator beside wrk and telemetrygen: how much it offers, and what both say.
     Offer(offer::Options),
     /// Ten times the connections on a back end that takes a tenth: every protocol and codec.
     Overload(overload::Options),

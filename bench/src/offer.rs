@@ -30,9 +30,9 @@ pub struct Options {
     /// Our binary.
     #[arg(long, default_value = "target/release/foreglow")]
     foreglow: PathBuf,
-    /// oha, to compare with.
+    /// wrk, to compare with.
     #[arg(long)]
-    oha: Option<PathBuf>,
+    wrk: Option<PathBuf>,
     /// telemetrygen, to compare with.
     #[arg(long)]
     telemetrygen: Option<PathBuf>,
@@ -99,31 +99,36 @@ async fn http(options: &Options, scratch: &Path, rows: &mut Vec<Value>) -> Resul
         let times = &told[0]["latency_ms"];
         let row = row("foreglow", "http requests", rate, counted, &ran);
         keep(rows, row, [&times["p50"], &times["p90"], &times["p99"]])?;
-        let Some(oha) = &options.oha else { continue };
-        let mut arguments = to_text([
-            "--no-tui",
-            "--output-format=json",
-            "--latency-correction",
+        // It knows no rate.
+        let (Some(wrk), None) = (&options.wrk, rate) else { continue };
+        let arguments = to_text([
+            "--latency",
+            "-t2",
             &format!("-c{CONNECTIONS}"),
-            &format!("-z{}s", options.seconds),
+            &format!("-d{}s", options.seconds),
+            &url,
         ]);
-        if let Some(rate) = rate {
-            arguments.push(format!("-q{rate}"));
-        } else {
-            arguments.retain(|argument| argument != "--latency-correction");
-        }
-        arguments.push(url.clone());
         let before = answered.load(Ordering::Relaxed);
-        let ran = generate(oha, &arguments, scratch).await?;
-        let told: Value = serde_json::from_str(&ran.output).context(ran.output.clone())?;
+        let ran = generate(wrk, &arguments, scratch).await?;
         let counted = answered.load(Ordering::Relaxed) - before;
-        let percentile = |name: &str| {
-            json!(told["latencyPercentiles"][name].as_f64().map(|seconds| seconds * 1e3))
-        };
-        let times = [percentile("p50"), percentile("p90"), percentile("p99")];
-        keep(rows, self::row("oha", "http requests", rate, counted, &ran), times.each_ref())?;
+        let times = ["50%", "90%", "99%"].map(|name| json!(of_wrk(&ran.output, name)));
+        keep(rows, self::row("wrk", "http requests", rate, counted, &ran), times.each_ref())?;
     }
     Ok(())
+}
+
+/// Milliseconds of a percentile on wrk's page.
+fn of_wrk(page: &str, name: &str) -> Option<f64> {
+    let mut words = page.split_whitespace().skip_while(|word| *word != name).skip(1);
+    let text = words.next()?;
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
+    match unit {
+        "us" => Some(number / 1e3),
+        "ms" => Some(number),
+        "s" => Some(number * 1e3),
+        _ => None,
+    }
 }
 
 async fn otlp(options: &Options, scratch: &Path, rows: &mut Vec<Value>) -> Result<()> {
