@@ -49,6 +49,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// makes room for all of them at once, by default for 2,000.
 const SERIES_MAX: usize = 200;
 
+/// Spans in one request: with the SDK's 512 a request in the making takes 10 MiB of memory more.
+const BATCH: usize = 128;
+
 /// Below everybody else when there is too little CPU.
 const NICE: i32 = 10;
 
@@ -122,7 +125,9 @@ pub(crate) struct Signals {
 impl Signals {
     /// All but those switched off by `OTEL_SDK_DISABLED` and `OTEL_<SIGNAL>_EXPORTER=none`.
     pub fn given() -> Signals {
-        let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|given| given == value);
+        let is = |name: &str, value: &str| {
+            std::env::var(name).is_ok_and(|given| given.eq_ignore_ascii_case(value))
+        };
         let on = !is("OTEL_SDK_DISABLED", "true");
         let sent = |name: &str| on && !is(name, "none");
         Signals {
@@ -171,14 +176,20 @@ impl Telemetry {
         let resource = resource(name, attributes);
         let mut traces = SdkTracerProvider::builder().with_resource(resource.clone());
         if signals.traces {
-            let batches = SpanBatches::default().with_scheduled_delay(INTERVAL).build();
+            let mut batches = SpanBatches::default();
+            if !is_given("OTEL_BSP_SCHEDULE_DELAY") {
+                batches = batches.with_scheduled_delay(INTERVAL);
+            }
+            if !is_given("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") {
+                batches = batches.with_max_export_batch_size(BATCH);
+            }
             let exporter = spans(target).context("cannot send traces")?;
             let pressure = Arc::new(Pressure::default());
             let exporter = Leaving::new(exporter, pressure.clone());
             let processor =
-                BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+                BatchSpanProcessor::builder(exporter).with_batch_config(batches.build()).build();
             traces = traces.with_span_processor(Waiting::new(processor, pressure.clone()));
-            if std::env::var_os("OTEL_TRACES_SAMPLER").is_none() {
+            if !is_given("OTEL_TRACES_SAMPLER") {
                 traces = traces.with_sampler(WhileThereIsRoom::new(pressure));
             }
         }
@@ -193,9 +204,13 @@ impl Telemetry {
         }
         let mut logs = SdkLoggerProvider::builder().with_resource(resource);
         if signals.logs {
-            let batches = LogBatches::default().with_scheduled_delay(INTERVAL).build();
+            let mut batches = LogBatches::default();
+            if !is_given("OTEL_BLRP_SCHEDULE_DELAY") {
+                batches = batches.with_scheduled_delay(INTERVAL);
+            }
             let exporter = records(target).context("cannot send logs")?;
-            let processor = BatchLogProcessor::builder(exporter).with_batch_config(batches).build();
+            let processor =
+                BatchLogProcessor::builder(exporter).with_batch_config(batches.build()).build();
             logs = logs.with_log_processor(processor);
         }
         let (traces, metrics, logs) = (traces.build(), metrics.build(), logs.build());
@@ -310,12 +325,17 @@ fn instance() -> String {
     format!("{}-{}", std::process::id(), basics::Random::from_os().next_u64() % 10_000)
 }
 
+/// True if the environment has the variable: then what it says holds, not what we would have.
+fn is_given(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
 fn reader(exporter: MetricExporter) -> PeriodicReader<MetricExporter> {
     let builder = PeriodicReader::builder(exporter);
-    match std::env::var_os("OTEL_METRIC_EXPORT_INTERVAL") {
+    match is_given("OTEL_METRIC_EXPORT_INTERVAL") {
         // Read by the builder itself.
-        Some(_) => builder.build(),
-        None => builder.with_interval(INTERVAL).build(),
+        true => builder.build(),
+        false => builder.with_interval(INTERVAL).build(),
     }
 }
 
