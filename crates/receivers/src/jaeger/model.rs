@@ -3,11 +3,13 @@
 //!
 //! In: the bytes of a `PostSpansRequest`. Out: a payload of traces, or what is wrong with them. What
 //! the exporter `jaeger` makes of OTLP is turned back: tags that stand for fields of a span become
-//! those fields.
+//! those fields. What repeats stays a slice of the request until its turn: objects for all of it would
+//! take fifty times the request when that is made of empty elements.
 //! Source: jaeger-idl, proto/api_v2/model.proto and collector.proto; opentelemetry-specification,
 //! trace/sdk_exporters/jaeger; the collector's pkg/translator/jaeger.
 
 use basics::{Error, Result};
+use bytes::Bytes;
 use otlp_wire::write::{self, AttrWriter, Traces};
 use otlp_wire::{AnyValue, Payload, SpanId, SpanKind, StatusCode, TraceId};
 use prost::Message;
@@ -25,8 +27,8 @@ struct PostSpansRequest {
 
 #[derive(Clone, PartialEq, Message)]
 struct Batch {
-    #[prost(message, repeated, tag = "1")]
-    spans: Vec<Span>,
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    spans: Vec<Bytes>,
     #[prost(message, optional, tag = "2")]
     process: Option<Process>,
 }
@@ -35,8 +37,8 @@ struct Batch {
 struct Process {
     #[prost(string, tag = "1")]
     service_name: String,
-    #[prost(message, repeated, tag = "2")]
-    tags: Vec<KeyValue>,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    tags: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -47,18 +49,18 @@ struct Span {
     span_id: Vec<u8>,
     #[prost(string, tag = "3")]
     operation_name: String,
-    #[prost(message, repeated, tag = "4")]
-    references: Vec<Reference>,
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    references: Vec<Bytes>,
     #[prost(uint32, tag = "5")]
     flags: u32,
     #[prost(message, optional, tag = "6")]
     start_time: Option<Time>,
     #[prost(message, optional, tag = "7")]
     duration: Option<Time>,
-    #[prost(message, repeated, tag = "8")]
-    tags: Vec<KeyValue>,
-    #[prost(message, repeated, tag = "9")]
-    logs: Vec<Log>,
+    #[prost(bytes = "bytes", repeated, tag = "8")]
+    tags: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    logs: Vec<Bytes>,
     /// Instead of the batch's.
     #[prost(message, optional, tag = "10")]
     process: Option<Process>,
@@ -95,8 +97,8 @@ struct Reference {
 struct Log {
     #[prost(message, optional, tag = "1")]
     timestamp: Option<Time>,
-    #[prost(message, repeated, tag = "2")]
-    fields: Vec<KeyValue>,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    fields: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -134,57 +136,78 @@ impl KeyValue {
 ///
 /// # Errors
 /// `Invalid` when the bytes are none, or an id has another length than ids have.
-pub(crate) fn payload(message: &[u8]) -> Result<Payload> {
-    let request = PostSpansRequest::decode(message)
-        .map_err(|error| Error::invalid("not a PostSpansRequest").caused_by(error))?;
+pub(crate) fn payload(message: Bytes) -> Result<Payload> {
+    let request: PostSpansRequest = decoded(&message)?;
     let mut out = Traces::new();
     let batch = request.batch.unwrap_or_default();
-    let mut last: Option<&Process> = None;
-    for (index, span) in batch.spans.iter().enumerate() {
+    let mut last: Option<Option<Process>> = None;
+    for span in &batch.spans {
+        let span: Span = decoded(span)?;
         let process = span.process.as_ref().or(batch.process.as_ref());
-        if index == 0 || process != last {
-            out.resource(|attrs| resource(process, attrs));
-            last = process;
+        if last.as_ref().is_none_or(|last| last.as_ref() != process) {
+            let tags = process.map(|process| all(&process.tags)).transpose()?;
+            out.resource(|attrs| resource(process, &tags.unwrap_or_default(), attrs));
+            last = Some(process.cloned());
         }
-        write_span(span, &mut out)?;
+        write_span(&span, &mut out)?;
     }
     Ok(out.finish())
 }
 
-fn resource(process: Option<&Process>, attrs: &mut AttrWriter<'_>) {
-    let Some(process) = process else { return };
-    if !process.service_name.is_empty() && process.service_name != NO_RESOURCE {
-        attrs.str("service.name", &process.service_name);
+fn decoded<T: Message + Default>(message: &Bytes) -> Result<T> {
+    T::decode(message.clone())
+        .map_err(|error| Error::invalid("not a PostSpansRequest").caused_by(error))
+}
+
+/// Fails where one of them is no key and value, so that what writes them need not.
+fn all(tags: &[Bytes]) -> Result<Vec<&Bytes>> {
+    tags.iter().map(|tag| decoded::<KeyValue>(tag).map(|_| tag)).collect()
+}
+
+/// Writes tags that [`all`] has looked at.
+fn write_tags<'a>(tags: impl IntoIterator<Item = &'a Bytes>, attrs: &mut AttrWriter<'_>) {
+    for tag in tags.into_iter().filter_map(|tag| decoded::<KeyValue>(tag).ok()) {
+        attrs.value(&tag.key, tag.value());
     }
-    process.tags.iter().for_each(|tag| attrs.value(&tag.key, tag.value()));
+}
+
+fn resource(process: Option<&Process>, tags: &[&Bytes], attrs: &mut AttrWriter<'_>) {
+    let service = process.map_or("", |process| process.service_name.as_str());
+    if !service.is_empty() && service != NO_RESOURCE {
+        attrs.str("service.name", service);
+    }
+    write_tags(tags.iter().copied(), attrs);
 }
 
 /// What the tags of a span say that are none of its attributes.
 #[derive(Default)]
-struct Told<'a> {
-    scope: (&'a str, &'a str),
+struct Told {
+    scope: String,
+    scope_version: String,
     kind: SpanKind,
     status: StatusCode,
-    status_message: &'a str,
-    trace_state: &'a str,
+    status_message: String,
+    trace_state: String,
 }
 
-impl<'a> Told<'a> {
+impl Told {
     /// Takes a tag; false if it is an attribute.
-    fn take(&mut self, tag: &'a KeyValue) -> bool {
-        match (tag.key.as_str(), tag.value()) {
-            ("otel.scope.name" | "otel.library.name", AnyValue::Str(name)) => self.scope.0 = name,
-            ("otel.scope.version" | "otel.library.version", AnyValue::Str(v)) => self.scope.1 = v,
-            ("span.kind", AnyValue::Str(kind)) => match kind_of(kind) {
+    fn take(&mut self, tag: KeyValue) -> bool {
+        let is_text = tag.v_type == 0;
+        match (tag.key.as_str(), tag.v_str.as_str()) {
+            ("otel.scope.name" | "otel.library.name", _) if is_text => self.scope = tag.v_str,
+            ("otel.scope.version" | "otel.library.version", _) if is_text => {
+                self.scope_version = tag.v_str;
+            }
+            ("span.kind", kind) if is_text => match kind_of(kind) {
                 Some(kind) => self.kind = kind,
                 None => return false,
             },
-            ("otel.status_code", AnyValue::Str("OK")) => self.status = StatusCode::Ok,
-            ("otel.status_code", AnyValue::Str("ERROR")) | ("error", AnyValue::Bool(true)) => {
-                self.status = StatusCode::Error;
-            }
-            ("otel.status_description", AnyValue::Str(text)) => self.status_message = text,
-            ("w3c.tracestate", AnyValue::Str(text)) => self.trace_state = text,
+            ("otel.status_code", "OK") if is_text => self.status = StatusCode::Ok,
+            ("otel.status_code", "ERROR") if is_text => self.status = StatusCode::Error,
+            ("error", _) if tag.v_type == 1 && tag.v_bool => self.status = StatusCode::Error,
+            ("otel.status_description", _) if is_text => self.status_message = tag.v_str,
+            ("w3c.tracestate", _) if is_text => self.trace_state = tag.v_str,
             _ => return false,
         }
         true
@@ -202,59 +225,82 @@ fn kind_of(text: &str) -> Option<SpanKind> {
     })
 }
 
+/// A reference whose ids are ids.
+struct Link {
+    trace_id: TraceId,
+    span_id: SpanId,
+    is_child: bool,
+}
+
+impl Link {
+    fn of(reference: &Bytes) -> Result<Link> {
+        let reference: Reference = decoded(reference)?;
+        Ok(Link {
+            trace_id: trace_id(&reference.trace_id)?,
+            span_id: span_id(&reference.span_id)?,
+            is_child: reference.ref_type == 0,
+        })
+    }
+}
+
 fn write_span(span: &Span, out: &mut Traces) -> Result<()> {
     let mut told = Told::default();
-    let attributes: Vec<&KeyValue> = span.tags.iter().filter(|tag| !told.take(tag)).collect();
+    let mut attributes = Vec::new();
+    for tag in &span.tags {
+        if !told.take(decoded(tag)?) {
+            attributes.push(tag);
+        }
+    }
     let trace_id = trace_id(&span.trace_id)?;
-    let parent = parent(span);
+    let mut links = span.references.iter().map(Link::of).collect::<Result<Vec<Link>>>()?;
+    let parent = parent(trace_id, &links).map(|at| links.remove(at));
     let start = Time::nanos(span.start_time);
-    out.scope(told.scope.0, told.scope.1);
+    out.scope(&told.scope, &told.scope_version);
     let written = write::Span {
         trace_id,
         span_id: span_id(&span.span_id)?,
-        parent_span_id: parent.map(|parent| span_id(&parent.span_id)).transpose()?,
-        trace_state: told.trace_state,
+        parent_span_id: parent.map(|parent| parent.span_id),
+        trace_state: &told.trace_state,
         name: &span.operation_name,
         kind: told.kind,
         start: start as u64,
         end: start.wrapping_add(Time::nanos(span.duration)) as u64,
         status: told.status,
-        status_message: told.status_message,
+        status_message: &told.status_message,
         flags: span.flags & 0xff,
     };
-    out.span(&written, |attrs| {
-        attributes.iter().for_each(|tag| attrs.value(&tag.key, tag.value()));
-    });
-    span.logs.iter().for_each(|log| event(log, out));
-    for link in
-        span.references.iter().filter(|link| !parent.is_some_and(|p| std::ptr::eq(p, *link)))
-    {
-        let kind = if link.ref_type == 0 { "child_of" } else { "follows_from" };
-        out.link(self::trace_id(&link.trace_id)?, span_id(&link.span_id)?, |attrs| {
-            attrs.str("opentracing.ref_type", kind);
-        });
+    out.span(&written, |attrs| write_tags(attributes, attrs));
+    for log in &span.logs {
+        event(&decoded(log)?, out)?;
+    }
+    for link in links {
+        let kind = if link.is_child { "child_of" } else { "follows_from" };
+        out.link(link.trace_id, link.span_id, |attrs| attrs.str("opentracing.ref_type", kind));
     }
     Ok(())
 }
 
-/// The reference to the span's parent: the first `CHILD_OF` in its own trace, else the first other.
-fn parent(span: &Span) -> Option<&Reference> {
-    let own = || span.references.iter().filter(|one| one.trace_id == span.trace_id);
-    own().find(|one| one.ref_type == 0).or_else(|| own().next())
+/// Which link leads to the span's parent: the first `CHILD_OF` in its own trace, else the first other.
+fn parent(trace_id: TraceId, links: &[Link]) -> Option<usize> {
+    let is_own = |link: &Link| link.trace_id == trace_id;
+    let child = links.iter().position(|link| is_own(link) && link.is_child);
+    child.or_else(|| links.iter().position(is_own))
 }
 
-fn event(log: &Log, out: &mut Traces) {
-    let name = log.fields.iter().find(|field| field.key == "event" && field.v_type == 0);
-    out.event(
-        Time::nanos(log.timestamp) as u64,
-        name.map_or("", |field| field.v_str.as_str()),
-        |attrs| {
-            let is_name = |field: &KeyValue| name.is_some_and(|name| std::ptr::eq(name, field));
-            for field in log.fields.iter().filter(|field| !is_name(field)) {
-                attrs.value(&field.key, field.value());
+fn event(log: &Log, out: &mut Traces) -> Result<()> {
+    let (mut name, mut fields) = (None, Vec::new());
+    for bytes in &log.fields {
+        let field: KeyValue = decoded(bytes)?;
+        match field {
+            KeyValue { key, v_type: 0, v_str, .. } if key == "event" && name.is_none() => {
+                name = Some(v_str);
             }
-        },
-    );
+            _ => fields.push(bytes),
+        }
+    }
+    let time = Time::nanos(log.timestamp) as u64;
+    out.event(time, &name.unwrap_or_default(), |attrs| write_tags(fields, attrs));
+    Ok(())
 }
 
 fn trace_id(bytes: &[u8]) -> Result<TraceId> {

@@ -32,7 +32,7 @@ fn request(spans: Vec<Span>) -> Vec<u8> {
 
 /// Looks at the one span of what was made of `span`.
 fn translated(span: Span, look: impl FnOnce(&str, &SpanView<'_>)) {
-    let made = payload(&request(vec![span])).expect("fine");
+    let made = payload(request(vec![span]).into()).expect("fine");
     let resource = made.traces().next().expect("a resource");
     let name = resource.attr("service.name").and_then(|name| name.as_str());
     assert_eq!(name, Some("shop"));
@@ -121,13 +121,16 @@ fn what_is_no_request_is_refused_and_nothing_is_nothing() {
     let short = Span { trace_id: vec![1; 3], ..a_span(vec![]) };
     for (bytes, told) in [
         (b"\xff\xff".to_vec(), "not a PostSpansRequest"),
+        // Many empty spans, and one whose tag is none.
+        (vec![0x0a, 4, 0x0a, 0, 0x0a, 0], "a trace id of 0 bytes"),
+        (vec![0x0a, 5, 0x0a, 3, 0x42, 1, 0xff], "not a PostSpansRequest"),
         (request(vec![short]), "a trace id of 3 bytes"),
         (request(vec![Span { span_id: vec![], ..a_span(vec![]) }]), "a span id of 0 bytes"),
     ] {
-        let error = payload(&bytes).expect_err(told);
+        let error = payload(bytes.into()).expect_err(told);
         assert!(error.to_string().contains(told), "{error}");
     }
     for empty in [Vec::new(), request(vec![])] {
-        assert_eq!(payload(&empty).expect("fine").items(), 0);
+        assert_eq!(payload(empty.into()).expect("fine").items(), 0);
     }
 }

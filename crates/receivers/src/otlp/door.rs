@@ -134,7 +134,7 @@ fn decode(
         Form::Json => {
             return Ok((Payload::from_json(request.signal, &plain).map_err(Error::from)?, None));
         }
-        Form::Jaeger => return Ok((model::payload(&plain)?, None)),
+        Form::Jaeger => return Ok((model::payload(plain)?, None)),
         Form::Protobuf => Payload::admit(request.signal, plain.clone()).map_err(Error::from)?,
     };
     // Odd encodings were normalised: the body as received would say something else.

@@ -62,6 +62,15 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
+    /// Largest message unless a key says otherwise: Jaeger's own limit for its protocol, of which
+    /// objects are made.
+    fn bytes_max(self) -> usize {
+        match self {
+            Protocol::Otlp => REQUEST_BYTES_MAX,
+            Protocol::Jaeger => 4 << 20,
+        }
+    }
+
     /// What comes by calls of this path.
     fn signal(self, path: &str) -> Option<Signal> {
         match (self, path) {
@@ -108,7 +117,7 @@ pub(crate) async fn serve(
     let rules = config.rules("grpc")?;
     let service = Arc::new(Service {
         protocol,
-        limit: config.message_bytes_max(REQUEST_BYTES_MAX),
+        limit: config.message_bytes_max(protocol.bytes_max()),
         include_metadata: config.include_metadata,
         auth: super::server_auth(context, config.auth.as_ref())?,
         meter: ReceiverMeter::new(context.host.telemetry(), &context.id, "grpc"),
