@@ -46,10 +46,10 @@ pub struct Options {
 /// Variants of `/predict`'s telemetry: name and variables.
 const VARIANTS: [(&str, &[&str]); 5] = [
     ("off", &["OTEL_SDK_DISABLED=true"]),
-    ("all", &[]),
+    ("as it is", &[]),
     ("a tenth of traces", &["OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.1"]),
     ("metrics alone", &["OTEL_TRACES_EXPORTER=none", "OTEL_LOGS_EXPORTER=none"]),
-    ("traces alone", &["OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none"]),
+    ("every trace", &["OTEL_TRACES_SAMPLER=always_on"]),
 ];
 
 /// Measures and prints; fails on an absent figure.

@@ -49,9 +49,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// makes room for all of them at once, by default for 2,000.
 const SERIES_MAX: usize = 200;
 
-/// Spans in one request: with the SDK's 512 a request in the making takes 10 MiB of memory more.
-const BATCH: usize = 128;
-
 /// Below everybody else when there is too little CPU.
 const NICE: i32 = 10;
 
@@ -179,9 +176,6 @@ impl Telemetry {
             let mut batches = SpanBatches::default();
             if !is_given("OTEL_BSP_SCHEDULE_DELAY") {
                 batches = batches.with_scheduled_delay(INTERVAL);
-            }
-            if !is_given("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") {
-                batches = batches.with_max_export_batch_size(BATCH);
             }
             let exporter = spans(target).context("cannot send traces")?;
             let pressure = Arc::new(Pressure::default());

@@ -40,8 +40,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(message) => return answer(&message),
     };
-    if matches!(cli.command, None | Some(Command::Demo(_))) {
-        memory::give_back_soon();
+    match &cli.command {
+        None => memory::give_back_soon(false),
+        Some(Command::Demo(demo)) => {
+            memory::give_back_soon(matches!(demo.watched, Some(Watched::Service(_))));
+        }
+        _ => {}
     }
     let outcome = match cli.command {
         None => run::run(&cli.options, None),

@@ -19,22 +19,36 @@ const OPTION: &str = "MIMALLOC_PURGE_DELAY";
 /// takes again what it has just let go of.
 const DELAY_MS: &str = "10";
 
+/// 0 = no huge pages: of a small process each is mostly air, and counts in full.
+const HUGE: &str = "MIMALLOC_ALLOW_THP";
+
 /// How often the allocator is given an occasion to, where nothing else happens.
 const OCCASION: Duration = Duration::from_secs(1);
 
 /// Large enough to be no block of a thread's own.
 const OCCASION_BYTES: usize = 1 << 20;
 
-/// Begins anew with the option, unless it is there. Goes on without it where that cannot be done.
-pub fn give_back_soon() {
-    if std::env::var_os(OPTION).is_some() {
+/// Begins anew with the options, unless they are there; a small process also without huge pages. Goes
+/// on without them where that cannot be done.
+pub fn give_back_soon(is_small: bool) {
+    let is_missing = |option: &str| std::env::var_os(option).is_none();
+    let is_huge = is_small && is_missing(HUGE);
+    if !is_missing(OPTION) && !is_huge {
         return give_occasions();
     }
     let Ok(program) = std::env::current_exe() else { return };
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_else(|| program.clone().into());
+    let mut command = Command::new(program);
+    command.arg0(name).args(arguments);
+    if is_missing(OPTION) {
+        command.env(OPTION, DELAY_MS);
+    }
+    if is_huge {
+        command.env(HUGE, "0");
+    }
     // Returns only when there is no beginning anew.
-    let _error = Command::new(program).arg0(name).args(arguments).env(OPTION, DELAY_MS).exec();
+    let _error = command.exec();
 }
 
 /// It looks at what is due when large memory is let go of, and not by itself. None of it is touched.
